@@ -1,0 +1,55 @@
+"""The command line: one verb a file in `nextstate.commands`; only the one that was asked for is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "worlds": "list the worlds, or draw one",
+    "record": "record episodes from a world into a LeRobot v3 dataset",
+    "data": "info, check, convert or merge datasets",
+    "pretrain": "pretrain a world model on a dataset",
+    "evaluate": "measure a model's what-ifs against the true simulator",
+    "report": "write the HTML report of evaluations",
+    "imagine": "a what-if from the shell: truth beside imagination",
+    "ledger": "who owns the parameters of a model",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``nextstate VERB ...``; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if arguments[0] == "--version":
+        from nextstate import __version__
+
+        print(f"nextstate {__version__}")
+        return 0
+    verb, rest = arguments[0], arguments[1:]
+    from nextstate.errors import NextstateError, UnknownNameError
+
+    try:
+        if verb not in COMMANDS:
+            raise UnknownNameError("command", verb, COMMANDS)
+        command = importlib.import_module(f"nextstate.commands.{verb}")
+        return int(command.main(rest) or 0)
+    except NextstateError as error:
+        print(f"nextstate {verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nnextstate {verb}: interrupted; what was finished is kept.", file=sys.stderr)
+        return 130
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: nextstate COMMAND [options]   (each has --help)", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Forkable simulators. To add a world: one file beside these, one line in `WORLDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nextstate.errors import UnknownNameError
+from nextstate.worlds.base import HELD_OUT_SEED, Branches, Factor, Policy, Skill, World
+from nextstate.worlds.push import Push
+from nextstate.worlds.snapshot import Snapshot
+
+WORLDS: dict[str, type[World]] = {world.name: world for world in (Push,)}
+
+
+def make_world(name: str, size: int = 64, modalities: Sequence[str] | None = None) -> World:
+    """The world registered under `name`; raises `UnknownNameError`."""
+    if name not in WORLDS:
+        raise UnknownNameError("world", name, WORLDS)
+    return WORLDS[name](size=size, modalities=modalities)
+
+
+__all__ = [
+    "HELD_OUT_SEED",
+    "WORLDS",
+    "Branches",
+    "Factor",
+    "Policy",
+    "Skill",
+    "Snapshot",
+    "World",
+    "make_world",
+]

@@ -1,0 +1,354 @@
+"""A world: a simulator that can be forked at any instant, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import gymnasium
+import mujoco
+import numpy as np
+
+from nextstate.actions import check_actions
+from nextstate.errors import SnapshotError, StateError
+from nextstate.modalities import MODALITIES, Modality, StateSpec, modality
+from nextstate.worlds.render import shared_renderer
+from nextstate.worlds.snapshot import Snapshot
+
+HELD_OUT_SEED = 2**31
+"""Seeds from here on are for evaluation only: recording refuses them."""
+
+CONTROL_HZ = 10.0
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A named, randomised property of a scene.
+
+    Args:
+        low, high: range of values.
+        held_out: sub-range that recording never sees and evaluation draws from half of the time.
+        integer: whether only whole numbers occur.
+    """
+
+    low: float
+    high: float
+    held_out: tuple[float, float] | None = None
+    integer: bool = False
+
+    def sample(self, rng: np.random.Generator, held_out: bool) -> float:
+        if self.integer:
+            return float(rng.integers(int(self.low), int(self.high) + 1))
+        if self.held_out is None:
+            return float(rng.uniform(self.low, self.high))
+        gap_low, gap_high = self.held_out
+        if held_out and rng.random() < 0.5:
+            return float(rng.uniform(gap_low, gap_high))
+        value = float(rng.uniform(self.low, self.high - (gap_high - gap_low)))
+        return value if value < gap_low else value + (gap_high - gap_low)
+
+
+Policy = Callable[["World"], np.ndarray]
+"""Looks at the world and returns the next motor command ``(A,)`` in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Skill:
+    """A scripted behaviour and how people would ask for it.
+
+    Args:
+        instructions: paraphrases of one instruction.
+        make: from a world just reset and a generator to the policy that does it.
+    """
+
+    instructions: tuple[str, ...]
+    make: Callable[[World, np.random.Generator], Policy]
+
+
+@dataclass(frozen=True)
+class Branches:
+    """K true futures of one snapshot.
+
+    Args:
+        states: modality -> ``(K, T, *shape)``, the states after each of T actions.
+        outcomes: ``(K, T, D)``; events: ``(K, T, E)`` booleans.
+    """
+
+    states: Mapping[str, np.ndarray]
+    outcomes: np.ndarray
+    events: np.ndarray
+
+
+class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+    """Base of all worlds: 10 Hz control, every modality exact, forkable.
+
+    A subclass names its factors, events and outcome, writes its scene as MJCF, and says what commands do
+    and what body and skin feel. Everything random is drawn once per episode into ``factors``, from which
+    the scene is rebuilt bit for bit in any process. Whatever physics alone does not hold (stains, event
+    times) lives in ``memory``, which snapshots carry along.
+
+    Args:
+        size: height and width of pictures in pixels.
+        modalities: which modalities observations hold; all five by default.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    factor_ranges: ClassVar[Mapping[str, Factor]]
+    action_size: ClassVar[int]
+    events: ClassVar[tuple[str, ...]]
+    outcome_groups: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Outcome group -> names of its dimensions, in the order of `outcome`."""
+    headline: ClassVar[tuple[str, ...]]
+    """Outcome groups that the headline error counts."""
+    read_directly: ClassVar[Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]] = {}
+    """Outcome group -> modality and function that reads it from that modality ``(..., *shape)`` to ``(..., D)``.
+
+    Groups that are missing here are read by a readout trained on true frames."""
+    skills: ClassVar[Mapping[str, Skill]] = {}
+    proprio_size: ClassVar[int]
+    touch_shape: ClassVar[tuple[int, int]]
+    timestep: ClassVar[float] = 0.005
+    max_steps: ClassVar[int] = 80
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": int(CONTROL_HZ)}
+
+    def __init__(
+        self, size: int = 64, modalities: Sequence[str] | None = None, render_mode: str | None = "rgb_array"
+    ) -> None:
+        self.size = size
+        self.render_mode = render_mode
+        self.modalities = tuple(modalities) if modalities is not None else tuple(MODALITIES)
+        self.state_spec: StateSpec = {name: self._modality(name) for name in self.modalities}
+        self.observation_space = gymnasium.spaces.Dict({n: _space(m) for n, m in self.state_spec.items()})
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.action_size,), np.float32)
+        self.factors: dict[str, float] = {}
+        self.memory: dict[str, np.ndarray] = {}
+        self.steps = 0
+        self.model: Any = None
+        self.data: Any = None
+        self._built: dict[str, float] | None = None
+
+    # What a subclass writes.
+
+    def layout(self, rng: np.random.Generator, factors: dict[str, float]) -> None:
+        """Adds what depends on other factors (positions without overlap) to `factors`."""
+
+    def scene(self, factors: Mapping[str, float]) -> str:
+        """The scene as MJCF, with a camera named ``main``."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Sets initial positions and `memory` after the scene is built; may let things settle."""
+
+    def act(self, action: np.ndarray) -> None:
+        """Turns a command in [-1, 1] into controls, and advances physics by one control step."""
+        self.data.ctrl[:] = action
+        self.advance()
+
+    def proprio(self) -> np.ndarray:
+        """What the body feels of its posture, ``(proprio_size,)``."""
+        raise NotImplementedError
+
+    def touch(self) -> np.ndarray:
+        """Normal forces on the taxels, ``touch_shape``, newtons."""
+        raise NotImplementedError
+
+    def detect(self) -> dict[str, bool]:
+        """Which events are the case now, from physics."""
+        raise NotImplementedError
+
+    def outcome(self) -> np.ndarray:
+        """What evaluation scores, ``(D,)`` in the order of `outcome_groups`; never a model input."""
+        raise NotImplementedError
+
+    def explore(self, rng: np.random.Generator) -> Policy:
+        """A policy whose commands make things happen in many ways."""
+        raise NotImplementedError
+
+    # What every world gets.
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """A new scene. Same seed, same bytes; ``options={"factors": {...}}`` overrides drawn factors."""
+        super().reset(seed=seed)
+        seed = int(self.np_random.integers(HELD_OUT_SEED)) if seed is None else seed
+        overrides = dict((options or {}).get("factors", {}))
+        self._load(self.sample_factors(seed, overrides))
+        self.begin()
+        self.steps = 0
+        self.memory["event_times"] = np.full(len(self.events), np.nan)
+        self._settle_derived()
+        self._note_events()
+        return self.observe(), self._info()
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """One control step of 0.1 s. The reward is 0: a world has no task of its own."""
+        self.advance_action(action)
+        return self.observe(), 0.0, False, self.steps >= self.max_steps, self._info()
+
+    def advance_action(self, action: np.ndarray) -> None:
+        """`step` without looking; raises `ActionError` for commands that are not finite or out of range."""
+        action = check_actions(action, self.action_size, f"{self.name} action")
+        self.act(action)
+        self._settle_derived()
+        if not np.isfinite(self.data.qpos).all():
+            raise StateError(f"{self.name}: physics diverged at step {self.steps}; the state is not finite.")
+        self.steps += 1
+        self._note_events()
+
+    def observe(self, only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The state now, modality -> reading."""
+        wanted = self.modalities if only is None else tuple(only)
+        pictures = [n for n in wanted if MODALITIES[n].kind == "image"]
+        drawn = shared_renderer(self.size).render(self.model, self.data, pictures) if pictures else {}
+        felt = {"proprio": self.proprio, "touch": self.touch}
+        return {n: drawn[n] if n in drawn else np.asarray(felt[n](), np.float32) for n in wanted}
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The picture now, ``(H, W, 3)`` uint8."""
+        return self.observe(["rgb"])["rgb"]
+
+    def events_now(self) -> np.ndarray:
+        """Which events are the case now, ``(E,)`` booleans in the order of `events`."""
+        found = self.detect()
+        return np.array([found[name] for name in self.events], bool)
+
+    def snapshot(self) -> Snapshot:
+        """Everything needed to continue bit for bit, here or in another process."""
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
+        state = np.empty(mujoco.mj_stateSize(self.model, kind))
+        mujoco.mj_getState(self.model, self.data, state, kind)
+        memory = {name: value.copy() for name, value in self.memory.items()}
+        return Snapshot(self.name, self.version, dict(self.factors), state, memory, self.steps)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Continues from `snapshot`; raises `SnapshotError` for another world or version of it."""
+        if (snapshot.world, snapshot.version) != (self.name, self.version):
+            raise SnapshotError(
+                f"this snapshot is of world {snapshot.world!r} version {snapshot.version}, but it was given to "
+                f"{self.name!r} version {self.version}; take a new snapshot with this version."
+            )
+        self._load(snapshot.factors)
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
+        expected = mujoco.mj_stateSize(self.model, kind)
+        if snapshot.state.shape != (expected,):
+            raise SnapshotError(
+                f"snapshot of {self.name!r} holds {snapshot.state.size} numbers, its scene needs {expected}; "
+                "it is damaged or was made with another MuJoCo version."
+            )
+        mujoco.mj_setState(self.model, self.data, snapshot.state, kind)
+        self.memory = {name: value.copy() for name, value in snapshot.memory.items()}
+        self.steps = snapshot.steps
+        self.restored()
+        self._settle_derived()
+
+    def restored(self) -> None:
+        """Called after `memory` came back: redraw what it governs (stains, colours)."""
+
+    def branch(
+        self, snapshot: Snapshot, actions: np.ndarray, modalities: Sequence[str] | None = None
+    ) -> Branches:
+        """K true futures: `actions` ``(K, T, A)`` from one snapshot. Leaves the world at the last branch's end."""
+        actions = check_actions(actions, self.action_size, f"{self.name} branch actions")
+        wanted = self.modalities if modalities is None else tuple(modalities)
+        states: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+        outcomes, events = [], []
+        for sequence in actions:
+            self.restore(snapshot)
+            for action in sequence:
+                self.advance_action(action)
+                for name, reading in self.observe(wanted).items():
+                    states[name].append(reading)
+                outcomes.append(self.outcome())
+                events.append(self.events_now())
+        shape = actions.shape[:2]
+        return Branches(
+            {name: np.stack(r).reshape(*shape, *r[0].shape) for name, r in states.items()},
+            np.stack(outcomes).reshape(*shape, -1).astype(np.float32),
+            np.stack(events).reshape(*shape, -1),
+        )
+
+    def sample_factors(self, seed: int, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
+        """All factors of the episode with this seed."""
+        rng = np.random.default_rng([seed, self.version])
+        held_out = seed >= HELD_OUT_SEED
+        factors = {name: factor.sample(rng, held_out) for name, factor in self.factor_ranges.items()}
+        factors.update(overrides or {})
+        self.layout(rng, factors)
+        factors.update(overrides or {})
+        return factors
+
+    def advance(self) -> None:
+        """Physics for one control step under the controls set."""
+        mujoco.mj_step(self.model, self.data, nstep=self.substeps)
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps per control step."""
+        return round(1.0 / (CONTROL_HZ * self.timestep))
+
+    def _modality(self, name: str) -> Modality:
+        kind = modality(name)
+        pictures = {"rgb": (self.size, self.size, 3), "depth": (self.size, self.size)}
+        pictures["motion"] = pictures["rgb"]
+        shapes = {**pictures, "proprio": (self.proprio_size,), "touch": self.touch_shape}
+        return kind(shape=shapes[name])
+
+    def _load(self, factors: dict[str, float]) -> None:
+        if self._built != factors:
+            self.model = mujoco.MjModel.from_xml_string(self.scene(factors))
+            self.data = mujoco.MjData(self.model)
+            self._built = dict(factors)
+        else:
+            mujoco.mj_resetData(self.model, self.data)
+        self.factors = dict(factors)
+        self.memory = {}
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Called after a scene was built: look up ids here."""
+
+    def _settle_derived(self) -> None:
+        # mj_forward makes poses, velocities and contact forces fit the state, but also overwrites the
+        # solver's warm start, without which the continuation would differ in the last bits.
+        warm_start = self.data.qacc_warmstart.copy()
+        mujoco.mj_forward(self.model, self.data)
+        self.data.qacc_warmstart[:] = warm_start
+
+    def _note_events(self) -> None:
+        times = self.memory["event_times"]
+        fresh = self.events_now() & np.isnan(times)
+        times[fresh] = self.steps / CONTROL_HZ
+
+    def _info(self) -> dict[str, Any]:
+        times = self.memory["event_times"]
+        return {
+            "events": dict(zip(self.events, self.events_now().tolist(), strict=True)),
+            "event_times": dict(zip(self.events, times.tolist(), strict=True)),
+            "factors": dict(self.factors),
+        }
+
+
+def _space(spec: Modality) -> gymnasium.spaces.Box:
+    if spec.dtype == "uint8":
+        return gymnasium.spaces.Box(0, 255, spec.shape, np.uint8)
+    low = 0.0 if spec.name in ("depth", "touch") else -np.inf
+    return gymnasium.spaces.Box(low, np.inf, spec.shape, np.float32)
+
+
+def contact_forces(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Contacts of one geom now: points ``(N, 3)``, normal forces ``(N,)`` in newtons, other geoms ``(N,)``."""
+    points, forces, others = [], [], []
+    wrench = np.zeros(6)
+    for index in range(data.ncon):
+        pair = data.contact.geom[index]
+        if geom not in pair:
+            continue
+        mujoco.mj_contactForce(model, data, index, wrench)
+        points.append(data.contact.pos[index].copy())
+        forces.append(wrench[0])
+        others.append(int(pair[0] if pair[1] == geom else pair[1]))
+    return np.array(points).reshape(-1, 3), np.array(forces), np.array(others, int)
