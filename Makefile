@@ -1,0 +1,56 @@
+# `make help` lists what there is to make. Everything runs on a fresh Debian machine with Python 3.11 or newer.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint format demo docs lerobot rivals clean
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+BIN := $(VENV)/bin
+SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri libosmesa6 chromium
+CHECKED := src tests benchmarks
+INSTALL := -m pip install --quiet --disable-pip-version-check --retries 5
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | while IFS='|' read -r name text; do
+		printf '  make %-9s %s\n' "$$name" "$$text"
+	done
+
+setup: $(VENV)/.ready  ## Install system packages (when allowed), a virtual environment and nextstate in it
+	@scripts/system-packages $(SYSTEM_PACKAGES)
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: nextstate needs Python 3.11 or newer; pass one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/system-packages python3-venv
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	echo "setup: installing Python packages into $(VENV)"
+	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[test]'
+	touch $@
+
+test: setup lint  ## Set up, then every check and test (up to 10 minutes on 2 cores)
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --durations 10
+
+lint: setup  ## Style, formatting and types
+	@$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+
+format: setup  ## Put the code into the project's format and mend what can be mended
+	@$(BIN)/ruff check --fix-only $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+demo: setup  ## Set up, then record, pretrain, evaluate and report push and spill (up to 15 minutes on 2 cores)
+	@$(BIN)/nextstate demo --out $(DEMO)
+
+docs: setup  ## Build the documentation into site/
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+
+rivals: setup  ## Measure other toolkits beside nextstate, each in a virtual environment of its own
+	@$(BIN)/python -m benchmarks.rivals
+
+clean:  ## Remove environments, caches and builds; recordings, runs and results stay
+	@rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
