@@ -24,7 +24,7 @@ FLOORS = (
     {"worlds", "models"},
     {"data", "imagination"},
     {"training", "evaluation"},
-    {"planning"},
+    {"planning", "reports"},
     {"policies"},
     {"studies"},
     {"studio"},
