@@ -60,10 +60,12 @@ class Skill:
     Args:
         instructions: paraphrases of one instruction.
         make: from a world just reset and a generator to the policy that does it.
+        possible: whether a world just reset holds what the skill needs.
     """
 
     instructions: tuple[str, ...]
     make: Callable[[World, np.random.Generator], Policy]
+    possible: Callable[[World], bool] = lambda world: True
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Branches:
     events: np.ndarray
 
 
-class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     """Base of all worlds: 10 Hz control, every modality exact, forkable.
 
     A subclass names its factors, events and outcome, writes its scene as MJCF, and says what commands do
@@ -129,6 +131,8 @@ class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.model: Any = None
         self.data: Any = None
         self._built: dict[str, float] | None = None
+        self._events: np.ndarray | None = None
+        self._contacts: dict[int, Contacts] = {}
 
     # What a subclass writes.
 
@@ -207,14 +211,22 @@ class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         felt = {"proprio": self.proprio, "touch": self.touch}
         return {n: drawn[n] if n in drawn else np.asarray(felt[n](), np.float32) for n in wanted}
 
-    def render(self) -> np.ndarray:  # type: ignore[override]
+    def render(self) -> np.ndarray:
         """The picture now, ``(H, W, 3)`` uint8."""
         return self.observe(["rgb"])["rgb"]
 
     def events_now(self) -> np.ndarray:
         """Which events are the case now, ``(E,)`` booleans in the order of `events`."""
-        found = self.detect()
-        return np.array([found[name] for name in self.events], bool)
+        if self._events is None:
+            found = self.detect()
+            self._events = np.array([found[name] for name in self.events], bool)
+        return self._events.copy()
+
+    def contacts(self, geom: int) -> Contacts:
+        """`contact_forces` of one geom at this control instant, computed once."""
+        if geom not in self._contacts:
+            self._contacts[geom] = contact_forces(self.model, self.data, geom)
+        return self._contacts[geom]
 
     def snapshot(self) -> Snapshot:
         """Everything needed to continue bit for bit, here or in another process."""
@@ -248,9 +260,7 @@ class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def restored(self) -> None:
         """Called after `memory` came back: redraw what it governs (stains, colours)."""
 
-    def branch(
-        self, snapshot: Snapshot, actions: np.ndarray, modalities: Sequence[str] | None = None
-    ) -> Branches:
+    def branch(self, snapshot: Snapshot, actions: np.ndarray, modalities: Sequence[str] | None = None) -> Branches:
         """K true futures: `actions` ``(K, T, A)`` from one snapshot. Leaves the world at the last branch's end."""
         actions = check_actions(actions, self.action_size, f"{self.name} branch actions")
         wanted = self.modalities if modalities is None else tuple(modalities)
@@ -297,7 +307,7 @@ class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         shapes = {**pictures, "proprio": (self.proprio_size,), "touch": self.touch_shape}
         return kind(shape=shapes[name])
 
-    def _load(self, factors: dict[str, float]) -> None:
+    def _load(self, factors: Mapping[str, float]) -> None:
         if self._built != factors:
             self.model = mujoco.MjModel.from_xml_string(self.scene(factors))
             self.data = mujoco.MjData(self.model)
@@ -314,6 +324,7 @@ class World(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def _settle_derived(self) -> None:
         # mj_forward makes poses, velocities and contact forces fit the state, but also overwrites the
         # solver's warm start, without which the continuation would differ in the last bits.
+        self._events, self._contacts = None, {}
         warm_start = self.data.qacc_warmstart.copy()
         mujoco.mj_forward(self.model, self.data)
         self.data.qacc_warmstart[:] = warm_start
@@ -339,16 +350,19 @@ def _space(spec: Modality) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(low, np.inf, spec.shape, np.float32)
 
 
-def contact_forces(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Contacts = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def contact_forces(model: mujoco.MjModel, data: mujoco.MjData, geom: int) -> Contacts:
     """Contacts of one geom now: points ``(N, 3)``, normal forces ``(N,)`` in newtons, other geoms ``(N,)``."""
-    points, forces, others = [], [], []
+    pairs = data.contact.geom
+    rows = np.nonzero((pairs == geom).any(axis=1))[0]
+    if rows.size == 0:
+        return np.empty((0, 3)), np.empty(0), np.empty(0, int)
     wrench = np.zeros(6)
-    for index in range(data.ncon):
-        pair = data.contact.geom[index]
-        if geom not in pair:
-            continue
-        mujoco.mj_contactForce(model, data, index, wrench)
-        points.append(data.contact.pos[index].copy())
-        forces.append(wrench[0])
-        others.append(int(pair[0] if pair[1] == geom else pair[1]))
-    return np.array(points).reshape(-1, 3), np.array(forces), np.array(others, int)
+    forces = np.empty(rows.size)
+    for place, row in enumerate(rows):
+        mujoco.mj_contactForce(model, data, row, wrench)
+        forces[place] = wrench[0]
+    pair = pairs[rows]
+    return data.contact.pos[rows], forces, np.where(pair[:, 0] == geom, pair[:, 1], pair[:, 0]).astype(int)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import mujoco
 import numpy as np
 
-from nextstate.worlds.base import Factor, Policy, Skill, World, contact_forces
+from nextstate.worlds.base import Factor, Policy, Skill, World
 
 SLOTS = 4
 HUES = {"red": (0.85, 0.15, 0.12), "green": (0.15, 0.65, 0.2), "blue": (0.15, 0.3, 0.85), "yellow": (0.9, 0.75, 0.1)}
@@ -44,6 +43,7 @@ class Push(World):
     action_size = 2
     proprio_size = 4
     touch_shape = (1, SECTORS)
+    timestep = 0.01
     events = ("contact", "moved", "collided", "blocked")
     outcome_groups = {
         "objects": tuple(f"{colour}_{axis}" for colour in COLOURS for axis in "xy"),
@@ -91,7 +91,7 @@ class Push(World):
         objects = "".join(_object(slot, factors) for slot in range(SLOTS) if factors[f"object{slot}_present"])
         return f"""
         <mujoco>
-          <option timestep="{self.timestep}" cone="pyramidal" iterations="20"/>
+          <option timestep="{self.timestep}" integrator="implicitfast" cone="pyramidal" iterations="20"/>
           <visual>
             <headlight ambient="{light * 0.6} {light * 0.6} {light * 0.6}" diffuse="{light} {light} {light}"
                        specular="0 0 0"/>
@@ -100,7 +100,7 @@ class Push(World):
             <quality shadowsize="0" offsamples="0"/>
           </visual>
           <statistic extent="1" center="0 0 0"/>
-          <default><geom condim="3" solref=".01 1"/></default>
+          <default><geom condim="3" solref=".02 1"/></default>
           <worldbody>
             <camera name="main" pos="0 0 1.35" fovy="41"/>
             <geom name="table" type="plane" size="1 1 .1" rgba="{_rgb(table)} 1" friction="1"/>
@@ -121,7 +121,10 @@ class Push(World):
 
     def loaded(self) -> None:
         self._pusher = self.model.geom("pusher").id
-        self._objects = {s: self.model.geom(f"object{s}").id for s in range(SLOTS) if self.factors[f"object{s}_present"]}
+        slots = [slot for slot in range(SLOTS) if self.factors[f"object{slot}_present"]]
+        self._objects = {slot: self.model.geom(f"object{slot}").id for slot in slots}
+        self._is_object = np.isin(np.arange(self.model.ngeom), list(self._objects.values()))
+        self._bodies = self.model.geom_bodyid[list(self._objects.values())]
 
     def act(self, action: np.ndarray) -> None:
         self.data.ctrl[:] = action * MAX_SPEED
@@ -132,7 +135,7 @@ class Push(World):
 
     def touch(self) -> np.ndarray:
         taxels = np.zeros(self.touch_shape)
-        points, forces, _ = contact_forces(self.model, self.data, self._pusher)
+        points, forces, _ = self.contacts(self._pusher)
         if len(forces):
             away = points[:, :2] - self.pusher_position()
             angle = np.arctan2(away[:, 1], away[:, 0])
@@ -140,16 +143,14 @@ class Push(World):
         return taxels
 
     def detect(self) -> dict[str, bool]:
-        _, forces, others = contact_forces(self.model, self.data, self._pusher)
-        geoms = list(self._objects.values())
-        speeds = [np.linalg.norm(self.data.cvel[self.model.geom_bodyid[g], 3:]) for g in geoms]
-        pairs = self.data.contact.geom
-        asked = np.linalg.norm(self.data.ctrl)
+        _, forces, others = self.contacts(self._pusher)
+        speed_squared = (self.data.cvel[self._bodies, 3:] ** 2).sum(axis=1)
+        asked = float(np.hypot(*self.data.ctrl))
         return {
-            "contact": bool(np.any(forces[np.isin(others, geoms)] > TOUCHING)),
-            "moved": any(speed > MOVING for speed in speeds),
-            "collided": bool(np.isin(pairs, geoms).all(axis=1).any()) if len(pairs) else False,
-            "blocked": bool(asked > 0.1 and np.linalg.norm(self.data.qvel[:2]) < 0.3 * asked),
+            "contact": bool((forces[self._is_object[others]] > TOUCHING).any()),
+            "moved": bool((speed_squared > MOVING**2).any()),
+            "collided": bool(self._is_object[self.data.contact.geom].all(axis=1).any()),
+            "blocked": asked > 0.1 and float(np.hypot(*self.data.qvel[:2])) < 0.3 * asked,
         }
 
     def outcome(self) -> np.ndarray:
@@ -164,11 +165,11 @@ class Push(World):
 
     def pusher_position(self) -> np.ndarray:
         """``(x, y)`` in metres, the table's centre being the origin."""
-        return self.data.geom_xpos[self._pusher, :2].copy()
+        return np.array(self.data.geom_xpos[self._pusher, :2])
 
     def object_position(self, slot: int) -> np.ndarray:
         """``(x, y)`` in metres of the object in one colour slot."""
-        return self.data.geom_xpos[self._objects[slot], :2].copy()
+        return np.array(self.data.geom_xpos[self._objects[slot], :2])
 
     def present(self) -> list[int]:
         """Colour slots that hold an object in this scene."""
@@ -264,7 +265,7 @@ def _push_skill(slot: int, direction: str) -> Skill:
         f"shove the {colour} thing {way}",
         f"make the {colour} object slide {way}",
     )
-    return Skill(instructions, make)
+    return Skill(instructions, make, possible=lambda world: isinstance(world, Push) and slot in world.present())
 
 
 Push.skills = {
