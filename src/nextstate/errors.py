@@ -23,6 +23,10 @@ class UnknownNameError(NextstateError, KeyError):
         return str(self.args[0])
 
 
+class SettingsError(NextstateError, ValueError):
+    """An option of a command that cannot be used, or options that exclude each other."""
+
+
 class ActionError(NextstateError, ValueError):
     """Actions that are not finite, of the wrong shape, or outside their space."""
 
