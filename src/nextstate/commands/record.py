@@ -1,0 +1,53 @@
+"""``nextstate record``: episodes of a world into a LeRobot v3 dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """Record episodes of a world.
+
+    Run it again with the same options to go on after an interruption, or with more episodes to append.
+    """
+
+    world: str
+    """Which world; `nextstate worlds` lists them."""
+    out: Path
+    """Folder of the dataset, new or recorded with the same options before."""
+    episodes: int = 300
+    """Episodes that the dataset holds in the end."""
+    size: int = 64
+    """Height and width of pictures in pixels."""
+    modalities: tuple[str, ...] = ("rgb", "depth", "motion", "proprio", "touch")
+    """What is sensed and stored."""
+    seed: int = 0
+    """Seed of episode 0; episode i has seed + i."""
+    skill_fraction: float = 0.25
+    """Share of episodes that follow a scripted skill with an instruction; the others explore."""
+    steps: int = 0
+    """Commands per episode; 0 for as many as the world allows."""
+    workers: int = 0
+    """Processes; 0 for one per core."""
+    cache: bool = True
+    """Whether to build the training cache right away."""
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    from nextstate.commands.progress import bar
+    from nextstate.data import open_cache
+    from nextstate.data.recording import Plan, record
+
+    config = tyro.cli(Config, prog="nextstate record", args=argv)
+    plan = Plan(config.world, config.size, config.modalities, config.seed, config.skill_fraction, config.steps)
+    with bar(f"recording {config.world}", "episodes") as progress:
+        info = record(plan, config.out, config.episodes, config.workers or None, progress)
+    if config.cache:
+        with bar("building the training cache", "files") as progress:
+            open_cache(config.out, workers=config.workers or None, progress=progress)
+    print(f"{config.out}: {info.episodes} episodes, {info.frames} frames, {info.tasks} instructions")
+    return 0

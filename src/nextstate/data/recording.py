@@ -1,0 +1,233 @@
+"""Recording a world: many episodes on all cores, the same bytes however many workers there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nextstate.data.episode import Episode, check_finite
+from nextstate.data.format import FEATURE_OF, INFO_PATH, ROW_FEATURES, Info, feature, read_info, video_feature
+from nextstate.data.shards import Row, episodes_per_file, write_shard
+from nextstate.data.workers import pool_of
+from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
+from nextstate.errors import DatasetError, HeldOutSeedError, NextstateError
+from nextstate.worlds import HELD_OUT_SEED, Policy, World, make_world
+
+EXPLORE = "explore"
+"""Instruction of episodes in which nothing in particular is wanted."""
+
+Progress = Callable[[int, int], None]
+"""Called with the episodes finished and wanted."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is recorded. Episode i has the seed ``base_seed + i``, which fixes everything in it.
+
+    Args:
+        world: name in the registry.
+        size: height and width of pictures in pixels.
+        modalities: which are stored.
+        base_seed: seed of episode 0.
+        skill_fraction: share of episodes that follow a scripted skill; the others explore.
+        steps: commands per episode; 0 for as many as the world allows.
+    """
+
+    world: str
+    size: int = 64
+    modalities: tuple[str, ...] = ("rgb", "depth", "motion", "proprio", "touch")
+    base_seed: int = 0
+    skill_fraction: float = 0.25
+    steps: int = 0
+
+    def info(self) -> Info:
+        """``meta/info.json`` of an empty dataset of this plan."""
+        world = _world(self)
+        hz = float(world.metadata["render_fps"])
+        features = {FEATURE_OF[name]: feature("float32", m.shape) for name, m in world.state_spec.items()}
+        if "rgb" in world.state_spec:
+            features[FEATURE_OF["rgb"]] = video_feature(self.size, self.size, hz)
+        outcome = [name for group in world.outcome_groups.values() for name in group]
+        features |= {
+            "action": feature("float32", (world.action_size,), [f"motor_{i}" for i in range(world.action_size)]),
+            "events": feature("bool", (len(world.events),), world.events),
+            "outcome": feature("float32", (len(outcome),), outcome),
+            **ROW_FEATURES,
+        }
+        own = {**asdict(self), "world_version": world.version, "steps": self.steps or world.max_steps}
+        own["modalities"] = list(self.modalities)
+        return Info(hz, features, robot=f"nextstate/{self.world}", own=own)
+
+
+def record(plan: Plan, root: Path, episodes: int, workers: int | None = None, progress: Progress | None = None) -> Info:
+    """Records until the dataset at `root` holds `episodes`; goes on where an earlier call stopped.
+
+    Args:
+        workers: processes; all cores by default. With 1, everything happens in this process.
+
+    Raises:
+        HeldOutSeedError: for seeds that are kept for evaluation.
+        DatasetError: when the dataset was recorded otherwise, is damaged, or is being written by another process.
+        StorageError: when the disk is full; finished episodes are intact.
+    """
+    root = Path(root)
+    _check_seeds(plan, episodes)
+    fresh = plan.info()
+    if (root / INFO_PATH).exists():
+        check_same(read_info(root), fresh, root)
+    elif root.is_dir() and any(path.name != ".nextstate" for path in root.iterdir()):
+        raise DatasetError(f"{root} is not empty and holds no dataset; give another folder.")
+    workers = workers or os.cpu_count() or 1
+    with writing(root, create=fresh) as writer:
+        finished = writer.finished()
+        todo = [i for i in range(writer.info.episodes, episodes) if i not in finished]
+        recorder = _Recorder(plan, writer, episodes, finished, progress)
+        try:
+            with pool_of(min(workers, max(len(todo), 1))) as pool:
+                recorder.run(pool, todo, ahead=2 * workers)
+        except BrokenProcessPool as error:
+            raise NextstateError(
+                "a recording process died (out of memory?); finished episodes are kept, run the same command again."
+            ) from error
+        except KeyboardInterrupt:
+            writer = Writer(root)
+            writer.publish(steps_of(writer.info))
+            raise
+        return writer.info
+
+
+class _Recorder:
+    """Keeps workers busy with episodes, and publishes runs of finished ones in order."""
+
+    def __init__(
+        self, plan: Plan, writer: Writer, episodes: int, finished: dict[int, Finished], progress: Progress | None
+    ) -> None:
+        self.plan, self.writer, self.episodes, self.finished = plan, writer, episodes, finished
+        self.progress = progress or (lambda done, total: None)
+        self.planned = writer.info.episodes
+        self.size = episodes_per_file(writer.info, steps_of(writer.info))
+        self.shards: list[tuple[Any, Future[list[Row]]]] = []
+
+    def run(self, pool: Executor, todo: list[int], ahead: int) -> None:
+        waiting: set[Future[Finished]] = set()
+        queue = iter(todo)
+        self._publish_ready(pool)
+        self._report()
+        while True:
+            while len(waiting) < ahead and (index := next(queue, None)) is not None:
+                waiting.add(pool.submit(record_episode, self.plan, str(self.writer.root), index))
+            if not waiting:
+                break
+            everything: list[Future[Any]] = [*waiting, *(future for _, future in self.shards)]
+            done = wait(everything, return_when=FIRST_COMPLETED).done
+            for future in [future for future in waiting if future in done]:
+                waiting.discard(future)
+                episode = future.result()
+                self.finished[episode.index] = episode
+            self._publish_ready(pool)
+            self._commit_ready(block=False)
+            self._report()
+        self._commit_ready(block=True)
+        self._report()
+
+    def _publish_ready(self, pool: Executor) -> None:
+        while self.planned < self.episodes:
+            run = consecutive(self.finished, self.planned, self.size)
+            end = min((self.planned // self.size + 1) * self.size, self.episodes)
+            if self.planned + len(run) < end:
+                return
+            run = run[: end - self.planned]
+            shard = self.writer.plan(run)
+            self.shards.append((shard, pool.submit(write_shard, self.writer.root, self.writer.info, shard)))
+            self.planned = end
+
+    def _commit_ready(self, block: bool) -> None:
+        while self.shards and (block or self.shards[0][1].done()):
+            shard, future = self.shards.pop(0)
+            self.writer.commit(shard, future.result())
+
+    def _report(self) -> None:
+        beyond = sum(1 for index in self.finished if index >= self.writer.info.episodes)
+        self.progress(min(self.writer.info.episodes + beyond, self.episodes), self.episodes)
+
+
+def record_episode(plan: Plan, root: str, index: int) -> Finished:
+    """Plays one episode and saves it in the staging folder."""
+    episode = play(plan, index)
+    path = staged_path(Path(root), index)
+    episode.save(path)
+    return Finished(index, len(episode), episode.task, path)
+
+
+def play(plan: Plan, index: int) -> Episode:
+    """One episode of the plan; a function of ``base_seed + index`` alone."""
+    world = _world(plan)
+    seed = plan.base_seed + index
+    world.reset(seed=seed)
+    rng = np.random.default_rng([seed, world.version, 1])
+    policy, name, task = choose_policy(world, rng, plan.skill_fraction)
+    states, actions, events, outcomes = [world.observe()], [], [world.events_now()], [world.outcome()]
+    for _ in range(plan.steps or world.max_steps):
+        action = np.asarray(policy(world), np.float32)
+        world.advance_action(action)
+        actions.append(action)
+        states.append(world.observe())
+        events.append(world.events_now())
+        outcomes.append(world.outcome())
+    actions.append(np.zeros(world.action_size, np.float32))
+    columns = {FEATURE_OF[n]: np.stack([state[n] for state in states]) for n in plan.modalities}
+    columns |= {
+        "action": np.stack(actions),
+        "events": np.stack(events),
+        "outcome": np.stack(outcomes).astype(np.float32),
+    }
+    check_finite(columns, f"{plan.world}, seed {seed}")
+    return Episode(index, columns, task, {"seed": seed, "policy": name, "factors": dict(world.factors)})
+
+
+def choose_policy(world: World, rng: np.random.Generator, skill_fraction: float) -> tuple[Policy, str, str]:
+    """A policy for a world just reset, its name, and the instruction that asks for it."""
+    skilled = rng.random() < skill_fraction
+    possible = [name for name, skill in world.skills.items() if skill.possible(world)]
+    if not skilled or not possible:
+        return world.explore(rng), EXPLORE, EXPLORE
+    name = possible[int(rng.integers(len(possible)))]
+    skill = world.skills[name]
+    task = skill.instructions[int(rng.integers(len(skill.instructions)))]
+    return skill.make(world, rng), name, task
+
+
+def check_same(have: Info, want: Info, root: Path) -> None:
+    """Raises `DatasetError` naming the first difference between a dataset and what would be added to it."""
+    if not have.own:
+        raise DatasetError(f"{root} was not recorded by nextstate; record into another folder.")
+    for key, value in want.own.items():
+        if key != "skill_fraction" and have.own.get(key) != value:
+            raise DatasetError(
+                f"{root} was recorded with {key} = {have.own.get(key)!r}, but {value!r} is asked for now; "
+                "use the same options, or record into another folder."
+            )
+    if have.fps != want.fps or have.features != want.features:
+        differing = [n for n in {**have.features, **want.features} if have.features.get(n) != want.features.get(n)]
+        raise DatasetError(f"{root}: fps or the features {differing} differ from what this world gives now.")
+
+
+def _check_seeds(plan: Plan, episodes: int) -> None:
+    if plan.base_seed < 0 or plan.base_seed + episodes > HELD_OUT_SEED:
+        raise HeldOutSeedError(
+            f"seeds {plan.base_seed} to {plan.base_seed + episodes - 1} are not all in [0, {HELD_OUT_SEED}); those "
+            "from there on are kept for evaluation and never recorded. Choose a smaller base seed."
+        )
+
+
+@lru_cache(maxsize=1)
+def _world(plan: Plan) -> World:
+    return make_world(plan.world, size=plan.size, modalities=plan.modalities)

@@ -1,0 +1,111 @@
+"""Arrays as parquet columns that the readers of LeRobot and `datasets` expect, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nextstate.errors import DatasetError
+
+COMPRESSION = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+"""Measured best for float32 pictures in parquet (docs/decisions/dataset-storage.md)."""
+
+
+def to_column(values: np.ndarray) -> pa.Array:
+    """``(T, *shape)`` as nested lists; ``(T,)`` and ``(T, 1)`` as plain values, as LeRobot has it."""
+    column = pa.array(np.ascontiguousarray(values).reshape(-1))
+    shape = values.shape[1:]
+    if shape == (1,):
+        return column
+    for size in reversed(shape):
+        column = pa.ListArray.from_arrays(np.arange(0, len(column) + 1, size, dtype=np.int32), column)
+    return column
+
+
+def from_column(column: pa.ChunkedArray, shape: Sequence[int], where: str) -> np.ndarray:
+    """``(T, *shape)`` from nested lists; raises `DatasetError` where rows are missing or of another shape."""
+    flat = column.combine_chunks()
+    if isinstance(flat, pa.ChunkedArray):
+        flat = pa.concat_arrays(flat.chunks) if flat.num_chunks else pa.array([], flat.type.value_type)
+    rows = len(flat)
+    while not pa.types.is_primitive(flat.type):
+        if isinstance(flat, pa.ExtensionArray):
+            flat = flat.storage
+        elif hasattr(flat, "flatten") and flat.null_count == 0:
+            flat = flat.flatten()
+        else:
+            raise DatasetError(f"{where}: missing or unreadable values of type {flat.type}.")
+    if flat.null_count or len(flat) != rows * int(np.prod(shape)):
+        raise DatasetError(
+            f"{where}: {len(flat) - flat.null_count} values in {rows} rows do not make the shape {tuple(shape)} that "
+            "meta/info.json states."
+        )
+    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(rows, *shape)
+
+
+def write_rows(path: Path, table: pa.Table, lengths: Sequence[int]) -> None:
+    """One row group per episode, so that one can be read without its neighbours."""
+    with pq.ParquetWriter(str(path), table.schema, **COMPRESSION) as writer:
+        start = 0
+        for length in lengths:
+            writer.write_table(table.slice(start, length))
+            start += length
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file; raises `DatasetError` when it is missing or damaged."""
+    try:
+        with pq.ParquetFile(str(path)) as file:
+            return file.read(columns=None if columns is None else list(columns), use_threads=False)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing; restore it from a copy.") from error
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise DatasetError(f"{path} is truncated or damaged ({error}); restore it from a copy.") from error
+
+
+def tasks_table(tasks: Sequence[str]) -> pa.Table:
+    """``meta/tasks.parquet``: the text is the index of the frame that pandas reads from it."""
+    index = {"field_name": "task", "name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    number = {**index, "field_name": "task_index", "name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [],
+        "columns": [number, index],
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.0.0",
+    }
+    table = pa.table({"task_index": np.arange(len(tasks)), "task": pa.array(list(tasks), pa.string())})
+    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})
+
+
+def read_tasks(path: Path) -> list[str]:
+    """Instructions in the order of their numbers."""
+    rows = read_table(path).to_pylist()
+    texts = {}
+    for row in rows:
+        number = row.pop("task_index", None)
+        text = row.get("task", next(iter(row.values()), None))
+        if number is None or text is None:
+            raise DatasetError(f"{path}: a row without task or task_index; restore it from a copy.")
+        texts[int(number)] = str(text)
+    return [texts.get(number, "") for number in range(max(texts, default=-1) + 1)]
+
+
+def episodes_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """``meta/episodes``: one row per episode, with the same columns in every file."""
+    names = list(rows[0])
+    return pa.table({name: pa.array([row[name] for row in rows], _type_of(name)) for name in names})
+
+
+def _type_of(name: str) -> pa.DataType | None:
+    if name == "tasks":
+        return pa.list_(pa.string())
+    if name.endswith(("_index", "/length", "/seed")) or name in ("length", "episode_index"):
+        return pa.int64()
+    return None

@@ -1,0 +1,120 @@
+"""Random windows of a cache: what a training step sees."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from nextstate.errors import DatasetError, UnknownNameError
+
+if TYPE_CHECKING:
+    from nextstate.data.cache import Cache
+
+Split = Literal["train", "validation", "all"]
+VALIDATION_SHARE = 0.05
+
+
+def is_validation(episodes: np.ndarray) -> np.ndarray:
+    """Which episode numbers ``(E,)`` are held out: about one in twenty, at least one, by a fixed hash.
+
+    Whether an episode is held out does not change when others are added, unless it was the only one.
+    """
+    ranks = np.array([_rank(int(index)) for index in episodes])
+    chosen = ranks < VALIDATION_SHARE
+    if len(chosen) and not chosen.any():
+        chosen[np.argmin(ranks)] = True
+    return chosen
+
+
+def _rank(index: int) -> float:
+    digest = hashlib.blake2b(b"nextstate split %d" % index, digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2.0**64
+
+
+class Windows:
+    """Windows drawn uniformly from all positions that fit into an episode of the split.
+
+    Args:
+        cache: from `open_cache`.
+        length: states of a window, T.
+        split: "train" and "validation" share no episode.
+        seed: of the sampling; batches are a function of it and the step, so a position needs no saving.
+        modalities: arrays of the cache to give besides the actions; by default all modalities.
+
+    Raises:
+        DatasetError: when an episode is shorter than the window (with ``on_damage="skip"`` it is left out
+            with a warning), or none is left. UnknownNameError: for arrays that the cache does not hold.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        length: int,
+        split: Split = "train",
+        seed: int = 0,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        self.cache, self.length, self.seed = cache, length, seed
+        self.modalities = tuple(cache.state_spec if modalities is None else modalities)
+        for name in self.modalities:
+            if name not in cache.arrays:
+                raise UnknownNameError("array of the cache", name, cache.arrays)
+        chosen = self._split(split)
+        long_enough = cache.lengths >= length
+        short = np.flatnonzero(chosen & ~long_enough)
+        if short.size:
+            episode = int(cache.episodes[short[0]])
+            message = (
+                f"{short.size} of {int(chosen.sum())} {split} episodes are shorter than the window of {length} states; "
+                f"the first is episode {episode} with {int(cache.lengths[short[0]])}."
+            )
+            if cache.on_damage == "stop":
+                raise DatasetError(f"{message} Use shorter windows, or on-damage skip to go without them.")
+            warnings.warn(message, stacklevel=2)
+        kept = np.flatnonzero(chosen & long_enough)
+        if not kept.size:
+            raise DatasetError(f"no {split} episode holds a window of {length} states; record more or longer ones.")
+        self.episodes = kept
+        counts = cache.lengths[kept] - length + 1
+        self._ends = np.cumsum(counts)
+        # A window's number plus its episode's shift is its first row.
+        self._shift = cache.starts[kept] - (self._ends - counts)
+
+    def __len__(self) -> int:
+        """Different windows there are."""
+        return int(self._ends[-1])
+
+    def first_rows(self, step: int, size: int) -> np.ndarray:
+        """First row of each window of a batch, ``(B,)``."""
+        numbers = np.random.default_rng([self.seed, step]).integers(len(self), size=size)
+        return np.asarray(numbers + self._shift[np.searchsorted(self._ends, numbers, side="right")])
+
+    def batch(self, step: int, size: int) -> dict[str, np.ndarray]:
+        """Modality -> ``(B, T, *shape)`` in stored types, and ``action`` -> ``(B, T-1, A)``."""
+        rows = self.first_rows(step, size)
+        found = {name: _gather(self.cache.arrays[name], rows, self.length) for name in self.modalities}
+        found["action"] = _gather(self.cache.arrays["action"], rows, self.length - 1)
+        return found
+
+    def _split(self, split: Split) -> np.ndarray:
+        if split == "all":
+            return np.ones(len(self.cache), bool)
+        held_out = is_validation(self.cache.episodes)
+        if split == "validation":
+            if len(self.cache) < 2:
+                raise DatasetError("one episode cannot be split into training and validation; record more.")
+            return held_out
+        return ~held_out if len(self.cache) > 1 else np.ones(1, bool)
+
+
+def _gather(array: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    batch = np.empty((len(rows), length, *array.shape[1:]), array.dtype)
+    # One contiguous copy per window is several times faster than fancy indexing.
+    plain = array.view(np.ndarray)
+    for place, row in enumerate(rows.tolist()):
+        batch[place] = plain[row : row + length]
+    return batch
