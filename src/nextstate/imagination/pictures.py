@@ -34,8 +34,8 @@ def draw_errors(modality: Modality, truth: np.ndarray, imagined: np.ndarray) -> 
     scale = FULL_SCALE[modality.name] * (modality.std[0] if modality.name != "rgb" else 1.0)
     level = np.clip(difference / scale, 0.0, 1.0)[..., None]
     colour = (1 - level) * AMBER + level * CRIMSON
-    # The square root lets faint errors be seen; without it only gross ones show.
-    return np.concatenate([colour, 255 * np.sqrt(level)], axis=-1).astype(np.uint8)
+    # A power below one lets faint errors be seen; without it only gross ones show.
+    return np.concatenate([colour, 255 * level**0.7], axis=-1).astype(np.uint8)
 
 
 def over(picture: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
