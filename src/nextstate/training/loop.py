@@ -1,0 +1,299 @@
+"""The training loop. It can be killed at any step and goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextstate.errors import CheckpointError
+from nextstate.models.pretrained import load_weights, save_pretrained, weights_of
+from nextstate.training.checkpoint import Checkpoint, Checkpoints
+from nextstate.training.display import Display, PlainDisplay, Status
+from nextstate.training.ema import PowerEma
+from nextstate.training.guard import Guard, flaw_in
+from nextstate.training.interrupt import Interruption
+from nextstate.training.metrics import Metrics
+from nextstate.training.optimiser import Optimiser
+from nextstate.training.parallel import prepare
+from nextstate.training.precision import (
+    autocast,
+    choose_device,
+    choose_dtype,
+    make_repeatable,
+    seed_step,
+    settle_threads,
+)
+from nextstate.training.prefetch import Prefetch
+from nextstate.training.run import Run
+from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
+from nextstate.training.settings import Interval, TrainingSettings
+from nextstate.training.throughput import Throughput, measure_peak
+from nextstate.training.trainable import Batches, Trainable, module_of, to_tensors
+from nextstate.training.validate import Validated, ValidationSet, validate
+
+GRADIENT = "gradient length"
+"""Name under which the gradient's length travels with the parts of the loss."""
+
+VALIDATION_SHARE = 0.03
+"""Most of the time that validation by the clock may take: a slow one is done less often."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `Trainer.fit` ended.
+
+    Args:
+        step: steps made, over all calls. seconds: of training, over all calls.
+        interrupted: whether a signal ended it; the run can go on.
+        throughput: figures of this call. validated: the last validation.
+    """
+
+    step: int
+    seconds: float
+    interrupted: bool
+    throughput: Mapping[str, float]
+    validated: Validated | None
+
+
+class Trainer:
+    """Trains a model on batches and leaves everything in the folder of a run.
+
+    Each step is a pure function of the weights before it, seed, step and progress, and progress is a function of
+    the step (by steps) or noted for every step (by the clock). So weights after a kill and a resume are the same
+    bits as without, on the same machine with the same number of threads.
+
+    Args:
+        validation: fixed windows for the validation line; None for none.
+        card: what the final model card tells (data, command, ...).
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        batches: Batches,
+        settings: TrainingSettings,
+        run: Run,
+        validation: ValidationSet | None = None,
+        card: Mapping[str, Any] | None = None,
+        display: Display | None = None,
+    ) -> None:
+        self.model, self.source, self.settings, self.run = model, batches, settings, run
+        self.validation, self.card = validation, dict(card or {})
+        self.display: Display = display or PlainDisplay()
+        self.threads = settle_threads(settings.threads)
+        make_repeatable()
+        self.device = choose_device(settings.device)
+        self.dtype = choose_dtype(settings.precision, self.device)
+        self.loss = prepare(model, self.device, self.dtype, settings.compile, settings.channels_last)
+        self.module = module_of(model)
+        self.optimiser = Optimiser(self.module, settings.lr, settings.betas, settings.weight_decay, settings.clip)
+        self.ema = PowerEma(self.module, settings.ema, settings.ema_every) if settings.ema else None
+        self.schedule = Schedule(settings.schedule, settings.warmup, settings.cooldown, settings.final)
+        self.guard = Guard(settings.skip_limit)
+        self.checkpoints = Checkpoints(run.checkpoints, warn=self.display.say)
+        self.step, self.seconds = 0, 0.0
+        self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._lap: list[dict[str, float]] = []
+        self._validated: Validated | None = None
+        self._validated_at = -1
+        self._progress = 0.0
+        # Looking at a loss makes the host wait for an accelerator; the processor has nothing to wait for.
+        self._look_every = 1 if self.device.type == "cpu" else 10
+
+    def fit(self) -> Outcome:
+        """Trains to the end, or to a signal.
+
+        Raises `DivergenceError`, `StorageError`, or whatever the batches raise; the last checkpoint is kept.
+        """
+        self._resume()
+        peak = measure_peak(self.device, self.dtype)
+        self._note_environment(peak)
+        self.throughput = Throughput(self.model.flops(self.settings.batch), peak)
+        with ExitStack() as stack:
+            interruption = stack.enter_context(Interruption())
+            self.batches = stack.enter_context(Prefetch(self.source, self.step, self.settings.batch))
+            self.metrics = Metrics(self.run.root, self.step, self.settings.tensorboard)
+            stack.callback(self.metrics.close)
+            self.pace = self._pace()
+            stack.callback(self.pace.close)
+            stack.enter_context(self.display)
+            interrupted = self._train(interruption)
+            figures = self.throughput.total()
+            if not interrupted:
+                self._finish(figures)
+        return Outcome(self.step, self.seconds, interrupted, figures, self._validated)
+
+    def _train(self, interruption: Interruption) -> bool:
+        """Makes steps until the end or a signal, and returns whether it was a signal."""
+        settings = self.settings
+        lap, checking, saving = (
+            Recurring(Interval.parse(text), self.step)
+            for text in (settings.log_every, settings.validate_every, settings.checkpoint_every)
+        )
+        before, began = self.seconds, time.monotonic()
+        self.module.train()
+        while not interruption and (progress := self.pace.at(self.step)) < 1.0:
+            batch = self.batches.get(self.step)
+            self._learn(batch, progress)
+            self.step += 1
+            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1))
+            self.seconds = before + time.monotonic() - began
+            if lap.due(self.step):
+                self._report(progress)
+            aside = time.perf_counter()
+            if checking.due(self.step):
+                self._validate()
+                checking.rest((time.perf_counter() - aside) / VALIDATION_SHARE)
+            if saving.due(self.step):
+                self._save()
+            self.throughput.aside += time.perf_counter() - aside
+        self._report(self._progress)
+        self._save()
+        return bool(interruption)
+
+    def _learn(self, batch: Mapping[str, np.ndarray], progress: float) -> None:
+        generator = seed_step(self.settings.seed, self.step, self.device)
+        parts = self.loss(to_tensors(batch, self.device), generator, progress)
+        parts["loss"].backward()  # type: ignore[no-untyped-call]
+        length = self.optimiser.step(self.schedule(progress))
+        if self.ema is not None:
+            self.ema.update(self.step + 1)
+        values = torch.stack([*(p.detach().float() for p in parts.values()), length.float()])
+        self._pending.append((self.step, (*parts, GRADIENT), values))
+        if len(self._pending) >= self._look_every:
+            self._look()
+
+    def _look(self) -> None:
+        """Reads the losses of steps just made; raises `DivergenceError`."""
+        for step, names, values in self._pending:
+            parts = dict(zip(names, values.tolist(), strict=True))
+            losses = {name: value for name, value in parts.items() if name != GRADIENT}
+            if self.guard.check(step, losses, parts[GRADIENT], partial(self._flaw, step)):
+                self._lap.append(parts)
+        self._pending.clear()
+
+    def _report(self, progress: float) -> None:
+        self._look()
+        self._progress = progress
+        if not self._lap:
+            return
+        means = {name: float(np.mean([p[name] for p in self._lap if name in p])) for name in self._lap[-1]}
+        self._lap.clear()
+        gradient = means.pop(GRADIENT)
+        figures = self.throughput.lap()
+        lr = self.settings.lr * self.schedule(progress)
+        noted = {"progress": progress, "seconds": self.seconds, "lr": lr, **means, "gradient": gradient, **figures}
+        waited, self.batches.waited = self.batches.waited, 0.0
+        self.metrics.note("train", self.step, {**noted, "waited": waited, "skipped": len(self.guard.skipped)})
+        self.display.show(
+            Status(
+                self.step,
+                progress,
+                self.pace.seconds_left(self.step, self.throughput.seconds_per_step),
+                means,
+                lr,
+                figures["frames_per_second"],
+                figures["share_of_peak"],
+                len(self.guard.skipped),
+                self._validated.line if self._validated else "",
+            )
+        )
+
+    def _validate(self) -> None:
+        if self.validation is None:
+            return
+        self._look()
+        self.module.eval()
+        with self.ema.applied() if self.ema else nullcontext(), autocast(self.device, self.dtype):
+            self._validated = validate(self.model, self.validation, self.device)
+        self.module.train()
+        self._validated_at = self.step
+        self.metrics.note("validation", self.step, {"errors": self._validated.to_dict()})
+
+    def _save(self) -> None:
+        self._look()
+        if not self.guard.calm:
+            self.display.say(f"step {self.step}: no checkpoint, because the loss is far above its running median.")
+            return
+        if self.step in self.checkpoints.steps() and self._validated_at != self.step:
+            return
+        self.pace.keep()
+        tensors = {f"weights/{name}": t for name, t in weights_of(self.module).items()}
+        tensors |= {f"optimiser/{name}": t for name, t in self.optimiser.state().items()}
+        tensors |= {f"ema/{name}": t for name, t in self.ema.state().items()} if self.ema else {}
+        numbers = {
+            "seconds": self.seconds,
+            "threads": self.threads,
+            "guard": self.guard.state(),
+            "validation": self._validated.to_dict() if self._validated else None,
+        }
+        score = self._validated.score if self._validated and self._validated_at == self.step else None
+        self.checkpoints.save(Checkpoint(self.step, tensors, numbers), score)
+
+    def _resume(self) -> None:
+        found = self.checkpoints.newest()
+        if found is None:
+            return
+        try:
+            load_weights(self.module, found.part("weights"), str(self.run.checkpoints))
+            self.optimiser.load(found.part("optimiser"))
+            if self.ema is not None:
+                self.ema.load(found.part("ema"))
+            self.guard.load(found.numbers["guard"])
+            self.seconds = float(found.numbers["seconds"])
+            validation = found.numbers["validation"]
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoint of step {found.step} in {self.run.checkpoints} does not fit this run ({error}); "
+                "it was made by another version: start a new run with another --out."
+            ) from error
+        self._validated = Validated(validation) if validation else None
+        self.step = found.step
+        self.display.say(f"going on from step {self.step}.")
+
+    def _note_environment(self, peak: float) -> None:
+        facts = {
+            "threads": self.threads,
+            "device": str(self.device),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "matrix_peak_gflops": round(peak / 1e9, 1),
+        }
+        changed = self.run.note_environment(facts)
+        if changed and self.step:
+            self.display.say(
+                f"note: {'; '.join(changed)}. The weights will be as good, but not the same bits as those of an "
+                "uninterrupted run."
+            )
+
+    def _pace(self) -> Pace:
+        settings = self.settings
+        if settings.pace_of is not None:
+            return RecordedPace(settings.pace_of / self.run.pace.name)
+        if settings.steps is not None:
+            return StepPace(settings.steps)
+        assert settings.minutes is not None
+        return TimePace(60.0 * settings.minutes, self.run.pace, self.seconds)
+
+    def _finish(self, figures: Mapping[str, float]) -> None:
+        self._validate()
+        self._save()
+        told: dict[str, Any] = {"steps": self.step, "training_seconds": round(self.seconds, 1), **figures}
+        if self._validated is not None:
+            told["validation_error"] = self._validated.to_dict()
+        card = {**self.card, "figures": told}
+        with self.ema.applied() if self.ema else nullcontext():
+            save_pretrained(self.model, self.run.model, card)
+        self.metrics.note("end", self.step, {"seconds": self.seconds, **figures})
+        if self._validated is not None:
+            self.display.say(self._validated.line)
+
+    def _flaw(self, step: int) -> str:
+        return flaw_in(self.source.batch(step, self.settings.batch), step)

@@ -1,0 +1,144 @@
+"""The folder of a run: what was asked for, on what machine, and everything that came of it."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from nextstate.data.storage import naming_full_disk, write_json
+from nextstate.errors import CheckpointError
+from nextstate.training.settings import FREE_TO_CHANGE
+
+Resume = Literal["auto", "must", "never"]
+
+CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
+PARTS = ("numpy", "torch", "safetensors", "nextstate")
+"""Distributions whose versions can change results."""
+
+
+class Run:
+    """A run's folder, held by one process at a time.
+
+    ::
+
+        config.json        the resolved configuration, seed and fingerprint of the data
+        environment.json   versions, processor, threads, measured matrix peak
+        metrics.jsonl      one line per lap and per validation; the same in tensorboard/
+        pace.f64           progress of every step (runs by the clock only)
+        checkpoints/       the newest two and the best
+        model/             the result: averaged weights, configuration, model card
+
+    Args:
+        root: the folder. config: resolved, JSON; ``config["training"]`` are the settings.
+        resume: ``auto`` goes on if the folder holds the same run, ``must`` wants one, ``never`` refuses one.
+
+    Raises `CheckpointError` when the folder holds another run, something else, or is in use.
+    """
+
+    def __init__(self, root: Path, config: Mapping[str, Any], resume: Resume = "auto") -> None:
+        self.root = root
+        self.config = json.loads(json.dumps(config))
+        exists = (root / CONFIG).exists()
+        if not exists and root.is_dir() and any(p.name != LOCK for p in root.iterdir()):
+            raise CheckpointError(f"{root} is not empty and holds no run; choose another --out.")
+        if resume == "must" and not exists:
+            raise CheckpointError(f"{root} holds no run to resume; check --out, or leave out --resume must.")
+        if resume == "never" and exists:
+            raise CheckpointError(f"{root} already holds a run; choose another --out, or delete it.")
+        with naming_full_disk(root):
+            root.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[str] = (root / LOCK).open("a")
+        try:
+            # The kernel drops this lock when the process dies, however it dies.
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CheckpointError(f"{root} is being trained by another process; choose another --out.") from error
+        if exists:
+            self._check_same()
+        write_json(root / CONFIG, self.config)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.model.is_dir()
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def pace(self) -> Path:
+        return self.root / "pace.f64"
+
+    def note_environment(self, facts: Mapping[str, Any]) -> list[str]:
+        """Writes down the machine; returns what differs from when the run began, in words, if it matters."""
+        now = {**environment(), **facts}
+        path = self.root / ENVIRONMENT
+        changed = []
+        if path.exists():
+            before = json.loads(path.read_text(encoding="utf-8"))
+            for name in ("threads", "precision", "device", "processor", "versions"):
+                if before.get(name) != now.get(name):
+                    changed.append(f"{name} was {before.get(name)}, is {now.get(name)}")
+        write_json(path, now)
+        return changed
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def _check_same(self) -> None:
+        try:
+            before = json.loads((self.root / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.root / CONFIG} is damaged ({error}); choose another --out.") from error
+        changed = differences(before, self.config)
+        if changed:
+            raise CheckpointError(
+                f"{self.root} holds a run with another configuration: {'; '.join(changed)}. Give the same options "
+                "to go on with it, or choose another --out."
+            )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What changed between two configurations, in words, leaving out what does not touch the weights."""
+    found = []
+    for key in sorted({*before, *now} - {"notes"}):
+        old, new = before.get(key), now.get(key)
+        if key == "training" and isinstance(old, dict) and isinstance(new, dict):
+            old = {k: v for k, v in old.items() if k not in FREE_TO_CHANGE}
+            new = {k: v for k, v in new.items() if k not in FREE_TO_CHANGE}
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += [f"{key}.{line}" for line in differences(old, new)]
+        elif old != new:
+            found.append(f"{key} was {old!r}, is {new!r}")
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions and processor of this machine."""
+    versions = {"python": platform.python_version()}
+    for name in PARTS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "unknown"
+    return {"versions": versions, "processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,73 @@
+"""How much of the machine training uses: frames per second, and the share of what its matrix units can do."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+
+def measure_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, seconds: float = 0.5) -> float:
+    """Floating-point operations per second of plain ``size``-cubed matrix products: the best of several."""
+    left = torch.randn(size, size, device=device).to(dtype)
+    right = torch.randn(size, size, device=device).to(dtype)
+    out = torch.empty(size, size, device=device, dtype=dtype)
+    best, ends = float("inf"), time.perf_counter() + seconds
+    rounds = 0
+    while time.perf_counter() < ends or rounds < 3:
+        began = time.perf_counter()
+        torch.mm(left, right, out=out)
+        _wait(device)
+        best = min(best, time.perf_counter() - began)
+        rounds += 1
+    return 2.0 * size**3 / best
+
+
+class Throughput:
+    """Counts steps, frames and time; time spent on validating and saving is kept apart.
+
+    Args:
+        flops: operations per step. peak: of the machine, operations per second.
+    """
+
+    def __init__(self, flops: float, peak: float) -> None:
+        self.flops, self.peak = flops, peak
+        self.steps, self.frames = 0, 0
+        self.aside = 0.0
+        """Seconds that were not spent on steps."""
+        self._start = self._mark = (time.perf_counter(), 0, 0, 0.0)
+
+    def count(self, frames: int) -> None:
+        """Call after each step."""
+        self.steps += 1
+        self.frames += frames
+
+    def lap(self) -> dict[str, float]:
+        """Figures since the last lap."""
+        figures = self._since(self._mark)
+        self._mark = (time.perf_counter(), self.steps, self.frames, self.aside)
+        return figures
+
+    def total(self) -> dict[str, float]:
+        """Figures since the start."""
+        return self._since(self._start)
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Everything included, so that it can be used to foresee the end."""
+        return (time.perf_counter() - self._start[0]) / max(self.steps, 1)
+
+    def _since(self, mark: tuple[float, int, int, float]) -> dict[str, float]:
+        began, steps, frames, aside = mark
+        seconds = max(time.perf_counter() - began - (self.aside - aside), 1e-9)
+        rate = (self.steps - steps) / seconds
+        return {
+            "steps_per_second": rate,
+            "frames_per_second": (self.frames - frames) / seconds,
+            "share_of_peak": rate * self.flops / self.peak,
+        }
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,65 @@
+"""What can be trained, and what it is trained on: the two contracts of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nextstate.models import WorldModel
+
+
+class Trainable(WorldModel, Protocol):
+    """A world model that is a `torch.nn.Module` and knows its own loss.
+
+    It is written for one device and in full precision; device, precision, memory layout and compiling are
+    applied from outside, by `parallel.prepare`.
+    """
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        """What to minimise, under ``"loss"``, and its named parts: scalars.
+
+        Args:
+            batch: modality -> ``(B, T, *shape)`` in the stored type, and ``"action"`` -> ``(B, T-1, A)``.
+            generator: the only source of randomness, derived from seed and step.
+            progress: how much of the run is over, from 0 to 1.
+        """
+        ...
+
+    def flops(self, batch_size: int) -> float:
+        """Floating-point operations of one training step (forward and backward)."""
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """``{"preset": ..., "options": {...}}``: with the spec enough to rebuild it."""
+        ...
+
+    def owners(self) -> dict[str, int]:
+        """Number of parameters by owner."""
+        ...
+
+
+class Batches(Protocol):
+    """Where batches come from; `nextstate.data.cache.Windows` is one."""
+
+    def batch(self, step: int, size: int) -> Mapping[str, np.ndarray]:
+        """The batch of a step: a pure function of its arguments, so a position never needs saving."""
+        ...
+
+
+def module_of(model: Trainable) -> nn.Module:
+    """The model as the torch module it is; raises `TypeError` if it is none."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"{type(model).__name__} is not a torch.nn.Module, so there is nothing to train")
+    return model
+
+
+def to_tensors(batch: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
+    """A batch as tensors in the stored types, on the device."""
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in batch.items()}
+    if device.type == "cpu":
+        return tensors
+    return {name: t.pin_memory().to(device, non_blocking=True) for name, t in tensors.items()}
