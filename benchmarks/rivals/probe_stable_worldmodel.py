@@ -41,10 +41,10 @@ def without_missing_operators() -> Iterator[None]:
 
 with without_missing_operators():
     import stable_worldmodel as swm
-from stable_worldmodel.policy import RandomPolicy
-from stable_worldmodel.wm.lewm import LeWM, module
-from stable_worldmodel.wm.loss import SIGReg
-from transformers import ViTConfig, ViTModel
+    from stable_worldmodel.policy import RandomPolicy
+    from stable_worldmodel.wm.lewm import LeWM, module
+    from stable_worldmodel.wm.loss import SIGReg
+    from transformers import ViTConfig, ViTModel
 
 EPISODES = 64
 FORMATS = {"lance": "push.lance", "hdf5": "push.h5"}
