@@ -335,10 +335,11 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
         times[fresh] = self.steps / CONTROL_HZ
 
     def _info(self) -> dict[str, Any]:
-        times = self.memory["event_times"]
+        times = zip(self.events, self.memory["event_times"].tolist(), strict=True)
         return {
             "events": dict(zip(self.events, self.events_now().tolist(), strict=True)),
-            "event_times": dict(zip(self.events, times.tolist(), strict=True)),
+            # Only of what has happened: a NaN differs from itself, and so would the infos of equal episodes.
+            "event_times": {name: time for name, time in times if not np.isnan(time)},
             "factors": dict(self.factors),
         }
 
