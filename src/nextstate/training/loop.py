@@ -92,6 +92,7 @@ class Trainer:
         make_repeatable()
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.precision, self.device)
+        self.precision = str(self.dtype).removeprefix("torch.")
         self.loss = prepare(model, self.device, self.dtype, settings.compile, settings.channels_last)
         self.module = module_of(model)
         self.optimiser = Optimiser(self.module, settings.lr, settings.betas, settings.weight_decay, settings.clip)
@@ -263,7 +264,7 @@ class Trainer:
         facts = {
             "threads": self.threads,
             "device": str(self.device),
-            "precision": str(self.dtype).removeprefix("torch."),
+            "precision": self.precision,
             "matrix_peak_gflops": round(peak / 1e9, 1),
         }
         changed = self.run.note_environment(facts)
@@ -279,8 +280,7 @@ class Trainer:
             return RecordedPace(settings.pace_of / self.run.pace.name)
         if settings.steps is not None:
             return StepPace(settings.steps)
-        assert settings.minutes is not None
-        return TimePace(60.0 * settings.minutes, self.run.pace, self.seconds)
+        return TimePace(60.0 * settings.run_minutes, self.run.pace, self.seconds)
 
     def _finish(self, figures: Mapping[str, float]) -> None:
         self._validate()

@@ -10,13 +10,15 @@ from typing import Any, Literal
 
 from nextstate.errors import SettingsError
 
+DEFAULT_MINUTES = 5.0
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How to train; give either `minutes` or `steps`."""
 
     minutes: float | None = None
-    """Train for this long; the schedule follows the clock."""
+    """Train for this long, by the clock; 5 if nothing else is given."""
     steps: int | None = None
     """Train for this many steps; repeating such a run gives the same weights, bit for bit."""
     pace_of: Path | None = None
@@ -72,8 +74,6 @@ class TrainingSettings:
         given = [name for name in ("minutes", "steps", "pace_of") if getattr(self, name) is not None]
         if len(given) > 1:
             raise SettingsError(f"--{' and --'.join(n.replace('_', '-') for n in given)} exclude each other; keep one.")
-        if not given:
-            object.__setattr__(self, "minutes", 5.0)
         for name in ("minutes", "steps", "batch", "lr", "clip", "ema_every"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -86,9 +86,16 @@ class TrainingSettings:
         for name in ("checkpoint_every", "validate_every", "log_every"):
             Interval.parse(getattr(self, name))
 
+    @property
+    def run_minutes(self) -> float:
+        """Length of a run by the clock."""
+        return DEFAULT_MINUTES if self.minutes is None else self.minutes
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
         fields = dataclasses.asdict(self)
+        if self.steps is None and self.pace_of is None:
+            fields["minutes"] = self.run_minutes
         return {**fields, "betas": list(self.betas), "pace_of": str(self.pace_of) if self.pace_of else None}
 
 

@@ -1,0 +1,115 @@
+"""``nextstate ledger``: who owns the parameters of a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from nextstate.models import WorldModelSpec
+
+
+@dataclass(frozen=True)
+class Config:
+    """Show the parameters of one or more models by owner, and what an imagined step costs."""
+
+    models: tyro.conf.Positional[tuple[str, ...]] = ("small",)
+    """Folders of models or runs, or names of presets."""
+    world: str = "push"
+    """Whose states presets are sized for."""
+    context: int = 4
+    """States of history presets are sized for."""
+    horizon: int = 12
+    """Steps of foresight presets are sized for."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Who owns what.
+
+    Args:
+        owners: owner -> number of parameters.
+        training_gflops: for one window, forward and backward. step_gflops: for one imagined step of one future,
+            None if the model does not say.
+    """
+
+    name: str
+    owners: dict[str, int]
+    training_gflops: float
+    step_gflops: float | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.owners.values())
+
+
+def main(argv: list[str]) -> int:
+    config = tyro.cli(Config, prog="nextstate ledger", args=argv)
+    ledgers = [ledger_of(name, config) for name in config.models]
+    if config.json:
+        print(json.dumps([vars(ledger) | {"total": ledger.total} for ledger in ledgers], indent=2))
+    else:
+        _print(ledgers)
+    return 0
+
+
+def ledger_of(name: str, config: Config) -> Ledger:
+    """Of a folder or a preset; no weights are read or made, so any size is quick."""
+    import torch
+
+    from nextstate.models import build
+    from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
+
+    folder = Path(name)
+    if folder.is_dir():
+        folder = folder if (folder / CONFIG).exists() and not (folder / "model").is_dir() else folder / "model"
+        saved = read_config(folder)
+        spec, preset, options = spec_from_dict(saved["spec"]), saved["preset"], saved.get("options", {})
+        title = spec.name
+    else:
+        spec, preset, options, title = spec_of(config), name, {}, name
+    with torch.device("meta"):
+        model: Any = build(spec, preset, **options)
+    cost = getattr(model, "imagine_flops", None)
+    return Ledger(title, dict(model.owners()), model.flops(1) / 1e9, cost() / 1e9 if callable(cost) else None)
+
+
+def spec_of(config: Config) -> WorldModelSpec:
+    """What a model of a world would have to foresee."""
+    from nextstate.models import WorldModelSpec
+    from nextstate.worlds import make_world
+    from nextstate.worlds.base import CONTROL_HZ
+
+    world = make_world(config.world)
+    return WorldModelSpec(config.world, world.state_spec, world.action_size, CONTROL_HZ, config.context, config.horizon)
+
+
+def _print(ledgers: list[Ledger]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="who owns the parameters")
+    table.add_column("owner")
+    for ledger in ledgers:
+        table.add_column(ledger.name, justify="right")
+        table.add_column("share", justify="right", style="dim")
+    owners = list(dict.fromkeys(owner for ledger in ledgers for owner in ledger.owners))
+    for owner in owners:
+        cells = []
+        for ledger in ledgers:
+            count = ledger.owners.get(owner, 0)
+            cells += [f"{count:,}", f"{count / max(ledger.total, 1):.1%}"]
+        table.add_row(owner, *cells)
+    table.add_section()
+    table.add_row("all", *(cell for ledger in ledgers for cell in (f"{ledger.total:,}", "")))
+    table.add_row("GFLOP to learn a window", *(c for entry in ledgers for c in (f"{entry.training_gflops:.3g}", "")))
+    if any(ledger.step_gflops is not None for ledger in ledgers):
+        shown = (f"{e.step_gflops:.3g}" if e.step_gflops is not None else "?" for e in ledgers)
+        table.add_row("GFLOP to imagine a step", *(cell for text in shown for cell in (text, "")))
+    Console().print(table)

@@ -1,0 +1,185 @@
+"""``nextstate pretrain``: a world model learns to foresee the states of a dataset."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from nextstate.errors import DatasetError, SettingsError
+from nextstate.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from nextstate.data import Cache
+    from nextstate.models import WorldModelSpec
+    from nextstate.training.trainable import Trainable
+    from nextstate.training.validate import ValidationSet
+
+LONGEST_FORESIGHT = 2.0
+"""Seconds ahead up to which validation looks."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Pretrain a world model on a dataset.
+
+    Run it again with the same options to go on after an interruption, however it came about. By steps (--steps),
+    the weights are then the same bits as without the interruption, on the same machine with the same threads.
+    By the clock (--minutes), steps that are made again are made as they were the first time, and --pace-of
+    repeats a whole run bit for bit.
+    """
+
+    data: Path
+    """LeRobot v3 dataset, for example from `nextstate record`."""
+    out: Path
+    """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
+    preset: str = "small"
+    """Size of the model."""
+    options: tuple[str, ...] = ()
+    """Options of the preset, each as name=value."""
+    name: str = ""
+    """Of the model, for tables and plots; by default world and preset."""
+    modalities: tuple[str, ...] = ()
+    """What is sensed and foreseen; by default everything the dataset holds."""
+    context: int = 4
+    """States of history in a window."""
+    horizon: int = 12
+    """Steps foreseen in a window."""
+    init_from: Path | None = None
+    """Folder of a pretrained model to start from (fine-tuning)."""
+    init_partial: bool = False
+    """Start from what fits, although modalities or sizes differ."""
+    resume: Literal["auto", "must", "never"] = "auto"
+    """What to do if the folder already holds a run: go on with it, insist on one, or refuse."""
+    on_damage: Literal["skip", "stop"] = "stop"
+    """What to do about episodes that cannot be used."""
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    flat = Annotated[Config, tyro.conf.OmitArgPrefixes]
+    config: Config = tyro.cli(flat, prog="nextstate pretrain", args=argv)
+    if config.context < 1 or config.horizon < 1:
+        raise SettingsError("--context and --horizon must be at least 1.")
+
+    from nextstate.commands.progress import bar
+    from nextstate.data import Windows, open_cache
+    from nextstate.training.display import choose_display
+    from nextstate.training.loop import Trainer
+    from nextstate.training.run import Run
+
+    with bar("reading the dataset", "files") as progress:
+        cache = open_cache(config.data, config.modalities or None, config.on_damage, progress=progress)
+    run = Run(config.out, resolved(config, cache), config.resume)
+    if run.finished:
+        print(f"{run.root} is finished: the model is in {run.model}")
+        return 0
+    model = make_model(config, cache)
+    settings = config.training
+    windows = Windows(cache, config.context + config.horizon, "train", settings.seed, list(model.spec.modalities))
+    card = {
+        "data": f"{config.data.name}: {len(cache)} episodes, {int(cache.lengths.sum())} states at {cache.hz:g} Hz"
+        + (f" of world `{cache.world}`" if cache.world else "")
+        + f", fingerprint `{cache.fingerprint[:12]}`",
+        "command": f"nextstate pretrain {shlex.join(argv)}",
+    }
+    trainer = Trainer(model, windows, settings, run, validation_set(config, cache, model.spec), card, choose_display())
+    print(
+        f"{model.spec.name}: {sum(model.owners().values()) / 1e6:.2f}M parameters, {len(windows):,} windows of "
+        f"{windows.length} states, {trainer.precision} with {trainer.threads} threads on {trainer.device}"
+    )
+    outcome = trainer.fit()
+    run.close()
+    if outcome.interrupted:
+        print(f"interrupted after step {outcome.step}; the same command goes on from there.")
+        return 130
+    figures = outcome.throughput
+    print(
+        f"{outcome.step} steps in {outcome.seconds:.0f} s, {figures.get('frames_per_second', 0):,.0f} frames/s, "
+        f"{figures.get('share_of_peak', 0):.0%} of the matrix peak; the model is in {run.model}"
+    )
+    return 0
+
+
+def resolved(config: Config, cache: Cache) -> dict[str, Any]:
+    """Everything that decides what is learned, as JSON; under ``notes`` what does not."""
+    from nextstate.models.pretrained import read_config
+
+    return {
+        "format": 1,
+        "training": config.training.to_dict(),
+        "preset": config.preset,
+        "options": parse_options(config.options),
+        "name": config.name,
+        "modalities": list(config.modalities) or list(cache.state_spec),
+        "context": config.context,
+        "horizon": config.horizon,
+        "init_from": read_config(config.init_from)["checksum"] if config.init_from else None,
+        "init_partial": config.init_partial,
+        "fingerprint": cache.fingerprint,
+        "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
+    }
+
+
+def make_model(config: Config, cache: Cache) -> Trainable:
+    """A fresh model for the data, from the seed, or a pretrained one to go on with."""
+    import torch
+
+    from nextstate.models import WorldModelSpec, build
+    from nextstate.models.pretrained import load_into, read_config, spec_from_dict
+
+    name = config.name or f"{cache.world or config.data.name}-{config.preset}"
+    modalities = dict(cache.state_spec)
+    if config.init_from is not None:
+        # What a pretrained network sees must be scaled as it was when it learned to see.
+        theirs = spec_from_dict(read_config(config.init_from)["spec"]).modalities
+        modalities |= {n: theirs[n] for n, m in modalities.items() if n in theirs and theirs[n].shape == m.shape}
+    spec = WorldModelSpec(name, modalities, cache.action_size, cache.hz, config.context, config.horizon)
+    torch.manual_seed(config.training.seed)
+    try:
+        model: Trainable = build(spec, config.preset, **parse_options(config.options))
+    except TypeError as error:
+        raise SettingsError(f"--options {' '.join(config.options)}: {error}.") from error
+    if config.init_from is not None:
+        fresh = load_into(model, config.init_from, config.init_partial)
+        if fresh:
+            print(f"{len(fresh)} parameters start fresh, among them {', '.join(fresh[:3])}")
+    return model
+
+
+def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> ValidationSet | None:
+    """Fixed windows of held-out episodes, as far ahead as these allow; None if there are none."""
+    from nextstate.data import Windows
+    from nextstate.data.windows import is_validation
+    from nextstate.training.validate import ValidationSet
+
+    size = config.training.validation_windows
+    lengths = cache.lengths[is_validation(cache.episodes)]
+    if not size:
+        return None
+    shortest = int(lengths.max() if config.on_damage == "skip" else lengths.min())
+    length = min(config.context + max(round(LONGEST_FORESIGHT * cache.hz), 1), shortest)
+    try:
+        windows = Windows(cache, max(length, config.context + 1), "validation", 0, list(spec.modalities))
+    except DatasetError as error:
+        print(f"no validation: {error}")
+        return None
+    return ValidationSet(windows.batch(0, size), config.context)
+
+
+def parse_options(options: tuple[str, ...]) -> dict[str, Any]:
+    """``("layers=3", "wide=true")`` to ``{"layers": 3, "wide": True}``; raises `SettingsError`."""
+    found: dict[str, Any] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals or not name.isidentifier():
+            raise SettingsError(f"--options {option!r}: write name=value, for example layers=3.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
