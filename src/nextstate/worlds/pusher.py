@@ -93,7 +93,7 @@ class PusherWorld(World):
 
     def speeds(self) -> np.ndarray:
         """Speed of each object present, metres per second."""
-        return np.sqrt((self.data.cvel[self._bodies, 3:] ** 2).sum(axis=1))
+        return np.asarray(np.linalg.norm(self.data.cvel[self._bodies, 3:], axis=1))
 
     def objects_touch(self) -> bool:
         """Whether two objects touch each other."""
@@ -224,20 +224,23 @@ def go_to(world: PusherWorld, spot: np.ndarray) -> np.ndarray:
 
 
 def pushing_skill(instructions: tuple[str, ...], slot: int, aim: Spot, speed: float = 0.7) -> Skill:
-    """Pushes one object along `aim`, a function of the world and of the object's position; rests without it."""
+    """Pushes one object along `aim`, a function of the world and of the object's position."""
 
     def make(world: World, rng: np.random.Generator) -> Policy:
         side = float(rng.choice([-1, 1]))
 
         def policy(world: World) -> np.ndarray:
             assert isinstance(world, PusherWorld)
-            if slot not in world.present():
-                return np.zeros(2, np.float32)
             return push_along(world, slot, aim(world, world.object_position(slot)), side, speed)
 
         return policy
 
-    return Skill(instructions, make)
+    return Skill(instructions, make, holds(slot))
+
+
+def holds(slot: int) -> Callable[[World], bool]:
+    """Whether a world has an object in this slot: what `Skill.possible` asks."""
+    return lambda world: isinstance(world, PusherWorld) and slot in world.present()
 
 
 def _command(velocity: np.ndarray) -> np.ndarray:
