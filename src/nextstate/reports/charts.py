@@ -53,9 +53,10 @@ def ladder(chapter: Chapter, width: float = 720.0, kind: str = "wide") -> str:
 
 def _ladder_labels(found: Sequence[tuple[float, str, float]], model: str, line: float, width: float) -> list[str]:
     """Names above their dots: those that stand close share a stack."""
+    reach = 50.0 + width / 32.0
     stacks: list[list[tuple[float, str]]] = []
     for place, name, _ in found:
-        if stacks and place - stacks[-1][0][0] < 72:
+        if stacks and place - stacks[-1][0][0] < reach:
             stacks[-1].append((place, name))
         else:
             stacks.append([(place, name)])

@@ -17,7 +17,7 @@
       this.button = article.querySelector(".play");
       this.playing = !still;
       this.seen = new Set();
-      this.elapsed = 0;
+      this.elapsed = still ? (this.instants - 1) / this.hz : 0; // at rest, show how it ends
       this.instant = -1;
       this.picture = "rgb";
       this.button.addEventListener("click", () => this.play(!this.playing));

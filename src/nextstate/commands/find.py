@@ -1,0 +1,82 @@
+"""Finds what a command names: a model (a folder of weights, or the true simulator) and a readout for its states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nextstate.errors import CheckpointError, DatasetError
+
+if TYPE_CHECKING:
+    from nextstate.evaluation.readout import Readout
+    from nextstate.models.protocol import WorldModel
+    from nextstate.worlds import World
+
+ORACLE = "oracle"
+DEFAULT_SIZE = 64
+
+
+def find_model(name: str, world: World) -> WorldModel:
+    """The model saved in the folder `name`, or the oracle; raises `CheckpointError` when it is of another world."""
+    if name == ORACLE:
+        from nextstate.evaluation.oracle import Oracle
+
+        return Oracle(world)
+    from nextstate.models.pretrained import from_pretrained, read_config
+
+    home = read_config(name).get("world")
+    if home not in (None, world.name):
+        raise CheckpointError(f"{name} was trained in world {home!r}, not in {world.name!r}; give --world {home}.")
+    model: WorldModel = from_pretrained(name)
+    wrong = differences(model, world)
+    if wrong:
+        raise CheckpointError(f"{name} does not fit world {world.name!r}: {'; '.join(wrong)}. Give the world it knows.")
+    return model
+
+
+def model_size(name: str) -> int:
+    """Height of the pictures that a model folder was trained on; 64 for the oracle."""
+    if name == ORACLE:
+        return DEFAULT_SIZE
+    from nextstate.models.pretrained import read_config, spec_from_dict
+
+    spec = spec_from_dict(read_config(name)["spec"])
+    return next((kind.shape[0] for kind in spec.modalities.values() if kind.kind == "image"), DEFAULT_SIZE)
+
+
+def differences(model: WorldModel, world: World) -> list[str]:
+    """What keeps a model from imagining this world, in words."""
+    wrong = []
+    for name, kind in model.spec.modalities.items():
+        ours = world.state_spec.get(name)
+        if ours is None:
+            wrong.append(f"it needs {name}, which the world does not sense")
+        elif ours.shape != kind.shape:
+            wrong.append(f"{name} has shape {kind.shape} there, {ours.shape} here")
+    if model.spec.action_size != world.action_size:
+        wrong.append(f"its actions have {model.spec.action_size} numbers, the world's {world.action_size}")
+    return wrong
+
+
+def find_readout(name: str, world: World, modalities: Sequence[str]) -> Readout | None:
+    """The readout in the model's folder, else the newest that an evaluation kept, which reads these modalities."""
+    from nextstate.evaluation.readout import Readout
+    from nextstate.evaluation.store import cache_folder
+
+    kept = sorted(
+        (cache_folder() / "readouts").glob(f"{world.name}-*.safetensors"), key=lambda path: -path.stat().st_mtime
+    )
+    for path in [Path(name) / "readout.safetensors", *kept]:
+        if not path.is_file():
+            continue
+        try:
+            readout = Readout.load(path)
+        except DatasetError:
+            continue
+        shapes = {n: kind.shape for n, kind in readout.spec.items()}
+        if readout.world.name == world.name and all(
+            n in modalities and world.state_spec[n].shape == shape for n, shape in shapes.items()
+        ):
+            return readout
+    return None
