@@ -111,6 +111,8 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     skills: ClassVar[Mapping[str, Skill]] = {}
     proprio_size: ClassVar[int]
     touch_shape: ClassVar[tuple[int, int]]
+    skin: ClassVar[tuple[str, ...]]
+    """Geoms whose contacts `touch` reports: its taxels add up to the normal forces on them."""
     timestep: ClassVar[float] = 0.005
     max_steps: ClassVar[int] = 80
 
@@ -243,6 +245,8 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
                 f"this snapshot is of world {snapshot.world!r} version {snapshot.version}, but it was given to "
                 f"{self.name!r} version {self.version}; take a new snapshot with this version."
             )
+        if missing := sorted(self.factor_ranges.keys() - snapshot.factors.keys()):
+            raise SnapshotError(f"snapshot of {self.name!r} lacks the factors {', '.join(missing)}; take a new one.")
         self._load(snapshot.factors)
         kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
         expected = mujoco.mj_stateSize(self.model, kind)

@@ -31,6 +31,7 @@ class Drop(World):
     action_size = 3
     proprio_size = 6
     touch_shape = (2, TAXELS)
+    skin = ("finger0", "finger1")
     timestep = 0.002
     max_steps = 50
     events = ("released", "landed", "bounced", "on_platform", "on_ramp", "in_gap")
@@ -67,7 +68,7 @@ class Drop(World):
 
     def loaded(self) -> None:
         self._object, self._holder = self.model.geom("object").id, self.model.body("holder").id
-        self._fingers = [self.model.geom(f"finger{side}").id for side in (0, 1)]
+        self._fingers = [self.model.geom(name).id for name in self.skin]
         self._supports = [self.model.geom(name).id for name in ("platform", "ramp")]
         self._is_static = self.model.body_weldid[self.model.geom_bodyid] == 0
         self._joints = self.model.jnt_qposadr[[self.model.joint(name).id for name in drop_scene.JOINTS]]

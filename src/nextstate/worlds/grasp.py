@@ -42,6 +42,7 @@ class Grasp(World):
     action_size = 4
     proprio_size = 15
     touch_shape = (TAXELS, 2 * TAXELS)
+    skin = ("left_pad", "right_pad")
     events = ("touched", "grasped", "slipped", "lifted", "dropped", "stacked", "opened")
     outcome_groups = {
         "objects": tuple(f"{name}_{axis}" for name in NAMES for axis in "xyz"),

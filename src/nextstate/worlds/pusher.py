@@ -38,6 +38,7 @@ class PusherWorld(World):
     action_size = 2
     proprio_size = 4
     touch_shape = (1, SECTORS)
+    skin = ("pusher",)
     timestep = 0.01
     slots: ClassVar[int]
     arena: ClassVar[float] = 0.45
