@@ -23,6 +23,7 @@ from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.worlds import HELD_OUT_SEED, World, make_world
 
 SEED = HELD_OUT_SEED + 2
+ABSENT = "skill of an absent colour"
 
 
 class Drifting:
@@ -92,6 +93,7 @@ def test_plans_are_fixed_sequences_that_repeat(world: World, tmp_path: Path) -> 
     ("text", "values", "error", "words"),
     [
         ("skill:push_red_lft", None, UnknownNameError, "Did you mean 'push_red_left'"),
+        (ABSENT, None, ActionError, "not possible in this scene"),
         ("sideways", None, ActionError, "cannot understand"),
         ("explore:many", None, ActionError, "whole number"),
         ("absent.npy", None, ActionError, "not a readable"),
@@ -107,6 +109,8 @@ def test_bad_plans_are_named(
 ) -> None:
     snapshot = reach(world, SEED, 0).snapshot
     assert snapshot is not None
+    if text == ABSENT:
+        text = "skill:" + next(name for name, skill in world.skills.items() if not skill.possible(world))
     if values is not None:
         np.save(tmp_path / text, values)
     with pytest.raises(error, match=words):

@@ -32,6 +32,7 @@ def main(argv: list[str]) -> int:
     config = tyro.cli(ReportConfig, prog="nextstate report", args=argv)
     from rich.console import Console
 
+    from nextstate.data.storage import write_json
     from nextstate.reports import read_chapter, write_report
 
     folders = [*config.models, *[None] * (len(config.evaluations) - len(config.models))]
@@ -40,6 +41,12 @@ def main(argv: list[str]) -> int:
         chapter = read_chapter(path, commands=config.commands)
         chapters.append(read_chapter(path, owners(folder or Path(chapter.evaluation.model)), config.commands))
     page = write_report(chapters, config.out, config.title, config.scenes)
+    settings = {
+        "evaluations": [str(path) for path in config.evaluations],
+        "models": [str(path) for path in config.models],
+    }
+    settings |= {"title": config.title, "scenes": config.scenes, "commands": list(config.commands)}
+    write_json(config.out / "report.config.json", settings)
     Console().print(f"{page}  {page.stat().st_size / 1e6:.1f} MB", soft_wrap=True, highlight=False)
     return 0
 

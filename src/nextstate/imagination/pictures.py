@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from nextstate.modalities import Modality
 
-FULL_SCALE = {"rgb": 0.4 * 255.0, "depth": 2.0, "motion": 2.0}
+FULL_SCALE = {"rgb": 0.4 * 255.0, "depth": 2.0, "motion": 4.0}
 """Error that is drawn at full strength: for depth and motion in standard deviations."""
 
 AMBER, CRIMSON = np.array([240, 160, 40], np.float32), np.array([190, 20, 60], np.float32)
@@ -14,7 +16,11 @@ AMBER, CRIMSON = np.array([240, 160, 40], np.float32), np.array([190, 20, 60], n
 
 def drawable(modality: Modality, sample: np.ndarray) -> Modality:
     """The modality with contrast fitted to `sample` ``(N, *shape)``, so that what is there can be seen."""
-    return modality.fitted(np.asarray(sample))
+    fitted = modality.fitted(np.asarray(sample))
+    if modality.name == "motion":
+        # The statistics follow the fastest things; at half of them slow ones keep a colour too.
+        return replace(fitted, std=tuple(value / 2 for value in fitted.std))
+    return fitted
 
 
 def draw_states(modality: Modality, values: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ FORMS = "skill:NAME, explore:SEED, zero, or the path of a .npy file"
 def policy_named(world: World, text: str, seed: int = 0) -> Policy | None:
     """The policy that `text` names (``skill:NAME``, ``explore[:SEED]`` or ``zero``) in a world as it stands.
 
-    Returns None for ``zero``. Raises `UnknownNameError` for an unknown skill, `ActionError` for other text.
+    Returns None for ``zero``. Raises `UnknownNameError` for an unknown skill, `ActionError` for
+    other text, or when the scene lacks what the skill needs.
     """
     kind, _, detail = text.partition(":")
     if text == "zero":
@@ -25,7 +26,12 @@ def policy_named(world: World, text: str, seed: int = 0) -> Policy | None:
     if kind == "skill":
         if detail not in world.skills:
             raise UnknownNameError(f"skill of world {world.name!r}", detail, world.skills)
-        return world.skills[detail].make(world, np.random.default_rng(seed))
+        skill = world.skills[detail]
+        if not skill.possible(world):
+            raise ActionError(
+                f"{text!r} is not possible in this scene of {world.name!r}; choose another seed or skill."
+            )
+        return skill.make(world, np.random.default_rng(seed))
     if kind == "explore":
         if detail and not detail.isdecimal():
             raise ActionError(f"{text!r}: the seed of exploration must be a whole number, as in explore:3.")
