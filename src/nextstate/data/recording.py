@@ -174,21 +174,19 @@ def play(plan: Plan, index: int) -> Episode:
     world.reset(seed=seed)
     rng = np.random.default_rng([seed, world.version, 1])
     policy, name, task = choose_policy(world, rng, plan.skill_fraction)
-    states, actions, events, outcomes = [world.observe()], [], [world.events_now()], [world.outcome()]
-    for _ in range(plan.steps or world.max_steps):
-        action = np.asarray(policy(world), np.float32)
-        world.advance_action(action)
-        actions.append(action)
-        states.append(world.observe())
-        events.append(world.events_now())
-        outcomes.append(world.outcome())
-    actions.append(np.zeros(world.action_size, np.float32))
-    columns = {FEATURE_OF[n]: np.stack([state[n] for state in states]) for n in plan.modalities}
-    columns |= {
-        "action": np.stack(actions),
-        "events": np.stack(events),
-        "outcome": np.stack(outcomes).astype(np.float32),
-    }
+    steps = plan.steps or world.max_steps
+    columns: dict[str, np.ndarray] = {}
+    for row in range(steps + 1):
+        if row:
+            world.advance_action(columns["action"][row - 1])
+        reading = {FEATURE_OF[name]: value for name, value in world.observe().items()}
+        reading |= {"events": world.events_now(), "outcome": np.asarray(world.outcome(), np.float32)}
+        # No command follows the last state; its row holds zeros.
+        reading["action"] = np.asarray(policy(world) if row < steps else np.zeros(world.action_size), np.float32)
+        for key, value in reading.items():
+            if row == 0:
+                columns[key] = np.empty((steps + 1, *value.shape), value.dtype)
+            columns[key][row] = value
     check_finite(columns, f"{plan.world}, seed {seed}")
     return Episode(index, columns, task, {"seed": seed, "policy": name, "factors": dict(world.factors)})
 

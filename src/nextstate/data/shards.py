@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from nextstate.data.episode import Episode, check_finite
+from nextstate.data.episode import Episode
 from nextstate.data.format import CHUNK, DATA_PATH, VIDEO_PATH, Info, file_path
 from nextstate.data.stats import Stats, column_stats
 from nextstate.data.storage import write_whole
@@ -55,15 +55,12 @@ def write_shard(root: Path, info: Info, shard: Shard) -> list[Row]:
     Nothing refers to the files until the caller commits those lines.
     """
     episodes = [Episode.load(path) for path in shard.paths]
-    for episode in episodes:
-        check_finite(episode.columns, f"episode {episode.index}")
     columns = [
         _with_row_numbers(e, info, first, shard) for e, first in zip(episodes, _starts(episodes, shard), strict=True)
     ]
     names = [name for name, feature in info.features.items() if feature["dtype"] != "video"]
-    table = pa.table({n: pa.concat_arrays([to_column(c[n]) for c in columns]) for n in names})
-    lengths = [len(episode) for episode in episodes]
-    write_whole(file_path(root, DATA_PATH, shard.number), lambda partial: write_rows(partial, table, lengths))
+    tables = [pa.table({name: to_column(values[name]) for name in names}) for values in columns]
+    write_whole(file_path(root, DATA_PATH, shard.number), lambda partial: write_rows(partial, tables))
     for key in info.video_keys:
         path = file_path(root, VIDEO_PATH, shard.number, key)
         write_whole(path, lambda partial, key=key: write_video(partial, [c[key] for c in columns], info.fps))  # type: ignore[misc]

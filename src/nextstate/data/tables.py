@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from nextstate.errors import DatasetError
 
-COMPRESSION = {"compression": "zstd", "compression_level": 1, "use_dictionary": False}
+COMPRESSION = {"compression": "zstd", "compression_level": 1, "use_dictionary": False, "write_statistics": False}
 """Measured best for float32 pictures in parquet (docs/decisions/dataset-storage.md)."""
 
 
@@ -49,13 +49,11 @@ def from_column(column: pa.ChunkedArray, shape: Sequence[int], where: str) -> np
     return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(rows, *shape)
 
 
-def write_rows(path: Path, table: pa.Table, lengths: Sequence[int]) -> None:
+def write_rows(path: Path, episodes: Sequence[pa.Table]) -> None:
     """One row group per episode, so that one can be read without its neighbours."""
-    with pq.ParquetWriter(str(path), table.schema, **COMPRESSION) as writer:
-        start = 0
-        for length in lengths:
-            writer.write_table(table.slice(start, length))
-            start += length
+    with pq.ParquetWriter(str(path), episodes[0].schema, **COMPRESSION) as writer:
+        for table in episodes:
+            writer.write_table(table)
 
 
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -31,7 +31,7 @@ from nextstate.data.shards import Row, Shard, episodes_per_file, stats_of, write
 from nextstate.data.stats import Stats, combined_features, from_json, to_json
 from nextstate.data.storage import exclusive, read_json, remove_partials, write_json, write_whole
 from nextstate.data.tables import episodes_table, read_tasks, tasks_table
-from nextstate.errors import DatasetError
+from nextstate.errors import DatasetError, StorageError
 
 STAGING = Path(PRIVATE) / "staging"
 LOCK = Path(PRIVATE) / "lock"
@@ -177,5 +177,6 @@ def recover(root: Path) -> None:
     try:
         with writing(root) as writer:
             writer.publish(steps_of(writer.info))
-    except DatasetError:
+    except (DatasetError, StorageError):
+        # Another writer will publish it, or the next one on a disk with room; nothing is lost meanwhile.
         return
