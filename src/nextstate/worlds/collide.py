@@ -72,7 +72,7 @@ class Collide(PusherWorld):
         rim = scene.elastic(factors["restitution"], SPRING)
         return scene.document(
             size=self.size,
-            option=f'timestep="{self.timestep}" integrator="implicitfast" cone="pyramidal" iterations="20"',
+            option=f'timestep="{self.timestep}" {pusher.OPTION}',
             light=factors["light"],
             geom='condim="3" solref=".02 1"',
             camera='pos="0 0 1.35" fovy="41"',
@@ -80,7 +80,7 @@ class Collide(PusherWorld):
                 [
                     scene.table(factors, 'contype="0" conaffinity="0"'),
                     scene.walls(self.arena),
-                    pusher.pusher_body(factors, self.radius, 'friction=".05" priority="2"'),
+                    pusher.pusher_body(factors, self.radius),
                     *(_puck(slot, factors, rim) for slot in (PUCK, TARGET)),
                 ]
             ),

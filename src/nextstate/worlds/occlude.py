@@ -69,7 +69,7 @@ class Occlude(PusherWorld):
         objects = [pusher.sliding_object(slot, factors) for slot in range(SLOTS) if factors[f"object{slot}_present"]]
         return scene.document(
             size=self.size,
-            option=f'timestep="{self.timestep}" integrator="implicitfast" cone="pyramidal" iterations="20"',
+            option=f'timestep="{self.timestep}" {pusher.OPTION}',
             light=factors["light"],
             geom='condim="3" solref=".02 1"',
             camera=f'pos="0 0 {CAMERA_HEIGHT}" fovy="41"',

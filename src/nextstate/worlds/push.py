@@ -22,6 +22,7 @@ class Push(PusherWorld):
     """
 
     name = "push"
+    version = 2
     slots = SLOTS
     events = ("contact", "moved", "collided", "blocked")
     outcome_groups = {
@@ -48,7 +49,7 @@ class Push(PusherWorld):
         objects = [pusher.sliding_object(slot, factors) for slot in range(SLOTS) if factors[f"object{slot}_present"]]
         return scene.document(
             size=self.size,
-            option=f'timestep="{self.timestep}" integrator="implicitfast" cone="pyramidal" iterations="20"',
+            option=f'timestep="{self.timestep}" {pusher.OPTION}',
             light=factors["light"],
             geom='condim="3" solref=".02 1"',
             camera='pos="0 0 1.35" fovy="41"',

@@ -130,13 +130,20 @@ def quadrants(touch: np.ndarray) -> np.ndarray:
     return np.asarray((ring + sides)[..., ::2])
 
 
-def pusher_body(factors: Mapping[str, float], radius: float, contact: str = 'friction=".3"') -> str:
+OPTION = 'integrator="implicitfast" cone="elliptic" iterations="20"'
+"""How table-top physics is solved."""
+
+RIM = 'priority="2" friction=".3" solref=".03 1" solimp="0 .95 .005"'
+"""A rim that gives way over some millimetres, so that a steady push is felt as a steady force."""
+
+
+def pusher_body(factors: Mapping[str, float], radius: float) -> str:
     """The pusher at its factors' ``pusher_x`` and ``pusher_y``; its two joints must be the scene's first."""
     return f"""
             <body name="pusher" pos="{factors["pusher_x"]} {factors["pusher_y"]} 0.045">
               <joint name="pusher_x" type="slide" axis="1 0 0" damping="1"/>
               <joint name="pusher_y" type="slide" axis="0 1 0" damping="1"/>
-              <geom name="pusher" type="cylinder" size="{radius} .04" mass="1" {contact} rgba=".93 .93 .95 1"/>
+              <geom name="pusher" type="cylinder" size="{radius} .04" mass="1" {RIM} rgba=".93 .93 .95 1"/>
             </body>"""
 
 
@@ -160,7 +167,10 @@ def object_factors(slots: int) -> dict[str, Factor]:
 
 
 def sliding_object(slot: int, factors: Mapping[str, float]) -> str:
-    """A box or disc that slides over the table, in the colour of its slot."""
+    """A box or disc that slides and turns on the table but cannot tip, in the colour of its slot.
+
+    Upright sides touch at a height that no solver can settle; if objects could tip, contact would flutter.
+    """
     prefix = f"object{slot}_"
     radius = factors[prefix + "radius"]
     box = bool(factors[prefix + "box"])
@@ -168,7 +178,10 @@ def sliding_object(slot: int, factors: Mapping[str, float]) -> str:
     return f"""
       <body name="object{slot}" pos="{factors[prefix + "x"]} {factors[prefix + "y"]} 0.035"
             euler="0 0 {np.rad2deg(factors[prefix + "yaw"])}">
-        <freejoint/>
+        <joint type="slide" axis="1 0 0"/>
+        <joint type="slide" axis="0 1 0"/>
+        <joint type="slide" axis="0 0 1"/>
+        <joint type="hinge" axis="0 0 1"/>
         <geom name="object{slot}" type="{"box" if box else "cylinder"}" size="{size}"
               mass="{factors[prefix + "mass"]}" friction="{factors[prefix + "friction"]} .005 .0001" priority="1"
               rgba="{hue(COLOURS[slot], factors[prefix + "shade"])} 1"/>
