@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import warnings
 from collections.abc import Collection
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 os.environ.setdefault("MUJOCO_GL", "egl")
@@ -35,6 +36,8 @@ class SceneRenderer:
     def __init__(self, size: int) -> None:
         self.size = size
         self._gl = open_gl(size)
+        # Left to the end of the interpreter, drivers are gone before what they have to free.
+        atexit.register(self.close)
         self._contexts: dict[tuple[int, int, int], Any] = {}
         self._context: Any = None
         self._rect = mujoco.MjrRect(0, 0, size, size)
@@ -65,6 +68,13 @@ class SceneRenderer:
         """Depth ``(H, W)`` in metres and the id of the geom seen at each pixel ``(H, W)``, -1 for none."""
         self._update(model, data)
         return self._read_geometry(model)
+
+    def close(self) -> None:
+        """Frees what the driver holds; the renderer cannot be used afterwards."""
+        self._gl.make_current()
+        self._scene = self._context = None
+        self._contexts.clear()
+        self._gl.free()
 
     def _update(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         self._gl.make_current()
@@ -163,7 +173,7 @@ def focal_length(model: mujoco.MjModel, size: int) -> float:
     return size / 2 / float(np.tan(np.deg2rad(fovy) / 2))
 
 
-@lru_cache(maxsize=4)
+@cache
 def shared_renderer(size: int) -> SceneRenderer:
     """The process's renderer for one picture size."""
     return SceneRenderer(size)
