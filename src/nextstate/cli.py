@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    "demo": "record, pretrain, evaluate and report, in a quarter of an hour",
     "worlds": "list the worlds, or draw one",
     "record": "record episodes from a world into a LeRobot v3 dataset",
     "data": "info, check, convert or merge datasets",

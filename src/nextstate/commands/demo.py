@@ -1,0 +1,230 @@
+"""``nextstate demo``: record, pretrain, evaluate and report, in a quarter of an hour."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nextstate.evaluation.results import Evaluation
+
+FEWEST_EPISODES, MOST_EPISODES = 24, 600
+"""Below the first there is too little to learn from, above the second a few minutes of training see nothing twice."""
+
+OVERHEAD = 1.4
+"""Time per recorded episode over the time to play it alone: files are written, and cores share their caches."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """From nothing to a report: record worlds, pretrain a model on each, measure its what-ifs, and show them.
+
+    Prints the commands it runs. Interrupt it whenever you like; run again, it goes on where it stopped.
+    """
+
+    out: Path = Path("demo")
+    """Folder for datasets, runs, evaluations and the report."""
+    worlds: tuple[str, ...] = ("push", "spill")
+    """Which worlds; `nextstate worlds` lists them."""
+    minutes: float = 15.0
+    """Time for everything; recording and training get as much of it as evaluation leaves."""
+    snapshots: int = 40
+    """Held-out snapshots on which each model is measured."""
+    preset: str = "small"
+    """Size of the models."""
+    seed: int = 0
+    """Of recordings and training."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds for each stage of one world."""
+
+    record: float
+    pretrain: float
+    evaluate: float
+
+    def scaled(self, factor: float) -> Budget:
+        return Budget(self.record * factor, self.pretrain * factor, self.evaluate * factor)
+
+
+BUDGETS = {"push": Budget(45, 240, 120), "spill": Budget(90, 240, 150)}
+"""Of a quarter of an hour for both on two cores; beads make spill slower to simulate."""
+USUAL = Budget(90, 240, 150)
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    config = tyro.cli(Config, prog="nextstate demo", args=argv)
+    budgets = divide(config.worlds, config.minutes)
+    plans = planned_episodes(config, budgets)
+    done: list[str] = []
+    seconds: dict[str, float] = {}
+    for verb in ("record", "pretrain", "evaluate"):
+        for world in config.worlds:
+            arguments = arguments_of(verb, world, config, budgets[world], plans[world])
+            began = time.monotonic()
+            status = run(verb, arguments, finished=is_finished(verb, config.out / world))
+            if status:
+                return status
+            seconds[f"{verb} {world}"] = round(time.monotonic() - began, 1)
+            done.append(command_line(verb, arguments))
+    evaluations = [config.out / world / "evaluation.json" for world in config.worlds]
+    models = [str(config.out / world / "run" / "model") for world in config.worlds]
+    arguments = [*map(str, evaluations), "--out", str(config.out), "--models", *models, "--commands", *done]
+    status = run("report", arguments)
+    if status:
+        return status
+    finish(config, evaluations, seconds)
+    return 0
+
+
+def divide(worlds: Sequence[str], minutes: float) -> dict[str, Budget]:
+    """Shares of the time for each world; raises `SettingsError` or `UnknownNameError` before anything is done."""
+    from nextstate.errors import SettingsError, UnknownNameError
+    from nextstate.worlds import WORLDS
+
+    if not worlds or not minutes > 0:
+        raise SettingsError("--worlds must name at least one world, and --minutes must be above 0.")
+    for world in worlds:
+        if world not in WORLDS:
+            raise UnknownNameError("world", world, WORLDS)
+    usual = {world: BUDGETS.get(world, USUAL) for world in worlds}
+    whole = sum(b.record + b.pretrain + b.evaluate for b in usual.values())
+    return {world: budget.scaled(60.0 * minutes / whole) for world, budget in usual.items()}
+
+
+def planned_episodes(config: Config, budgets: Mapping[str, Budget]) -> dict[str, int]:
+    """How many episodes to record of each world: chosen once for this machine, then kept for later calls."""
+    from nextstate.data.storage import write_json
+    from nextstate.errors import SettingsError
+
+    path = config.out / "plan.json"
+    plan: dict[str, Any] = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes, "episodes": {}}
+    if path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if {**kept, "episodes": {}} != plan:
+            raise SettingsError(f"{config.out} holds a demo with other options; give the same, or another --out.")
+        plan = kept
+    for world, budget in budgets.items():
+        if world not in plan["episodes"]:
+            plan["episodes"][world] = episodes_in(world, budget.record, config.seed)
+            write_json(path, plan)
+    return dict(plan["episodes"])
+
+
+def episodes_in(world: str, seconds: float, seed: int) -> int:
+    """Episodes that all cores record in that time, judging by one that is played here and thrown away."""
+    import os
+
+    from nextstate.data.recording import Plan, play
+
+    plan = Plan(world, base_seed=seed, steps=8)
+    play(plan, 0)
+    began = time.perf_counter()
+    episode = play(Plan(world, base_seed=seed), 1)
+    each = time.perf_counter() - began
+    fitting = int(seconds * (os.cpu_count() or 1) / (OVERHEAD * each))
+    chosen = min(max(fitting, FEWEST_EPISODES), MOST_EPISODES)
+    print(f"{world}: {len(episode) / each:.0f} states/s a core, so {chosen} episodes to record")
+    return chosen
+
+
+def arguments_of(verb: str, world: str, config: Config, budget: Budget, episodes: int) -> list[str]:
+    """What one command of the demo is given."""
+    home = config.out / world
+    options: dict[str, dict[str, Any]] = {
+        "record": {"world": world, "out": home / "data", "episodes": episodes, "seed": config.seed},
+        "pretrain": {
+            "data": home / "data",
+            "out": home / "run",
+            "minutes": round(budget.pretrain / 60, 2),
+            "preset": config.preset,
+            "seed": config.seed,
+        },
+        "evaluate": {
+            "world": world,
+            "model": home / "run" / "model",
+            "snapshots": config.snapshots,
+            "out": home / "evaluation.json",
+        },
+    }
+    return [text for name, value in options[verb].items() for text in (f"--{name}", str(value))]
+
+
+def is_finished(verb: str, home: Path) -> bool:
+    """Whether an evaluation of the model as it is now exists; the other commands know it of themselves."""
+    evaluation, model = home / "evaluation.json", home / "run" / "model" / "config.json"
+    if verb != "evaluate" or not evaluation.exists() or not model.exists():
+        return False
+    return evaluation.stat().st_mtime >= model.stat().st_mtime
+
+
+def run(verb: str, arguments: list[str], finished: bool = False) -> int:
+    """Shows and runs a command in this process; returns its exit status."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"\n$ {command_line(verb, arguments)}", style="bold", markup=False)
+    if finished:
+        console.print("finished before")
+        return 0
+    command = importlib.import_module(f"nextstate.commands.{verb}")
+    return int(command.main(arguments) or 0)
+
+
+def command_line(verb: str, arguments: Sequence[str]) -> str:
+    shown = arguments
+    if verb == "report":
+        shown = arguments[: arguments.index("--commands")]
+    return f"nextstate {verb} {shlex.join(shown)}"
+
+
+def finish(config: Config, evaluations: Sequence[Path], seconds: Mapping[str, float]) -> None:
+    """Prints the table and where the report is, and notes how long each stage took."""
+    from rich.console import Console
+
+    from nextstate.data.storage import write_json
+    from nextstate.evaluation.results import Evaluation
+
+    write_json(config.out / "seconds.json", dict(seconds))
+    console = Console(highlight=False, soft_wrap=True)
+    for path in evaluations:
+        console.print()
+        console.print(table(Evaluation.load(path)))
+    console.print("\nNCE: error of the effect of an action, 0 perfect, 1 blind to actions. Open in a browser:")
+    console.print(str((config.out / "report.html").resolve()))
+
+
+SHOWN = {"oracle": "true simulator", "copy-last": "copies the last state", "action-blind": "blind to actions"}
+
+
+def table(evaluation: Evaluation) -> Any:
+    """The model beside the oracle and two models that must lose."""
+    from rich.table import Table
+
+    from nextstate.reports.chapter import figure, retrieval_key
+
+    horizons = list(evaluation.metrics.get("nce", {}))
+    retrieval = retrieval_key(evaluation.metrics)
+    middle = "1.0" if "1.0" in horizons else horizons[-1]
+    made = Table(title=evaluation.world, title_justify="left", box=None, pad_edge=False)
+    made.add_column("")
+    for heading in (*(f"NCE {h} s" for h in horizons), f"retrieval {middle} s", "event flips"):
+        made.add_column(heading, justify="right")
+    rows = {"the model": evaluation.metrics}
+    rows |= {title: evaluation.baselines[name] for name, title in SHOWN.items() if name in evaluation.baselines}
+    for title, metrics in rows.items():
+        flips = [value for value in (metrics.get("flips") or {}).values() if value is not None]
+        values = [figure(metrics, "nce", horizon) for horizon in horizons]
+        values += [figure(metrics, retrieval, middle), sum(flips) / len(flips) if flips else None]
+        style = "bold" if metrics is evaluation.metrics else ""
+        made.add_row(title, *("-" if value is None else f"{value:.2f}" for value in values), style=style)
+    return made
