@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import warnings
 from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-os.environ.setdefault("MUJOCO_GL", "egl")
 # Pictures this small are drawn faster without handing tiles to other threads, and recording fills all cores anyway.
 os.environ.setdefault("LP_NUM_THREADS", "0")
 
@@ -180,16 +180,22 @@ def shared_renderer(size: int) -> SceneRenderer:
 
 
 def open_gl(size: int) -> Any:
-    """An offscreen OpenGL context: EGL, else OSMesa with a note, else `RenderingError`."""
+    """An offscreen OpenGL context: EGL, else OSMesa with a note, else `RenderingError`.
+
+    The environment variable ``MUJOCO_GL=osmesa`` asks for OSMesa first.
+    """
     failures = []
-    for backend in ("egl", "osmesa"):
+    for backend in sorted(("egl", "osmesa"), key=lambda name: name != os.environ.get("MUJOCO_GL")):
         try:
             context = _open_backend(backend, size)
         except Exception as error:  # Backends fail in many ways: missing library, missing device, bad driver.
             failures.append(f"{backend}: {error}")
+            # PyOpenGL keeps to the platform of its first import.
+            for name in [name for name in sys.modules if name == "OpenGL" or name.startswith("OpenGL.")]:
+                del sys.modules[name]
             continue
         if failures:
-            warnings.warn(f"EGL is unavailable ({failures[0]}); drawing with OSMesa, slower.", stacklevel=2)
+            warnings.warn(f"not available: {failures[0]}; drawing with {backend.upper()} instead.", stacklevel=2)
         return context
     raise RenderingError(
         "cannot draw: neither EGL nor OSMesa works here. On Debian or Ubuntu install them with "
@@ -198,16 +204,13 @@ def open_gl(size: int) -> Any:
 
 
 def _open_backend(backend: str, size: int) -> Any:
-    os.environ["PYOPENGL_PLATFORM"] = backend
+    # MuJoCo and PyOpenGL look these up when they load the functions of a context.
+    os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = backend
     if backend == "egl":
         from mujoco.egl import GLContext as Egl
 
         context = Egl(size, size)
     else:
-        import sys
-
-        for name in [name for name in sys.modules if name == "OpenGL" or name.startswith("OpenGL.")]:
-            del sys.modules[name]
         from mujoco.osmesa import GLContext as Osmesa
 
         context = Osmesa(size, size)
