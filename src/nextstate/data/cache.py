@@ -16,13 +16,13 @@ from uuid import uuid4
 import numpy as np
 
 from nextstate.data.build import fill
-from nextstate.data.format import PRIVATE
+from nextstate.data.format import PRIVATE, read_info
 from nextstate.data.lerobot import Dataset, content_files, content_fingerprint, open_dataset
 from nextstate.data.sources import Source, action_scale, find_sources
 from nextstate.data.storage import PARTIAL, exclusive, naming_full_disk, sync, write_json
 from nextstate.data.windows import is_validation
 from nextstate.data.writer import recover
-from nextstate.errors import DatasetError
+from nextstate.errors import DatasetError, UnknownNameError
 from nextstate.modalities import StateSpec, modality, modality_from_dict
 
 FORMAT = 1
@@ -100,8 +100,8 @@ def open_cache(
     """
     root = Path(dataset_root)
     home = cache_root or root / PRIVATE / "cache"
-    if (root / PRIVATE).is_dir():
-        recover(root)
+    read_info(root)
+    recover(root)
     files = _listing(root)
     options = {"modalities": None if modalities is None else sorted(modalities), "size": size, "camera": camera}
     found = _find(home, options, lambda meta: meta["files"] == files)
@@ -130,11 +130,20 @@ def _find(home: Path, options: Mapping[str, Any], fits: Callable[[dict[str, Any]
             continue
         try:
             meta = _meta(folder)
-            if meta["format"] == FORMAT and meta["options"] == options and fits(meta):
+            if meta["format"] == FORMAT and _covers(meta, options) and fits(meta):
                 return folder
         except (DatasetError, KeyError):
             continue
     return None
+
+
+def _covers(meta: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Whether arrays made with some options hold what others ask for."""
+    made = meta["options"]
+    if any(made[key] != options[key] for key in ("size", "camera")):
+        return False
+    wanted = options["modalities"]
+    return made["modalities"] is None or (wanted is not None and set(wanted) <= set(made["modalities"]))
 
 
 def _meta(folder: Path) -> dict[str, Any]:
@@ -190,17 +199,17 @@ def _build(
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
             sync(home)
-        _drop_stale(home, options, final)
+        _drop_stale(home, fingerprint)
         return final
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _drop_stale(home: Path, options: Mapping[str, Any], fresh: Path) -> None:
+def _drop_stale(home: Path, fingerprint: str) -> None:
     """Deletes the arrays of earlier contents; processes that still map them keep what they see."""
     for folder in home.glob("*/"):
         try:
-            if folder != fresh and _meta(folder)["options"] == options:
+            if _meta(folder)["fingerprint"] != fingerprint:
                 shutil.rmtree(folder, ignore_errors=True)
         except (DatasetError, KeyError):
             shutil.rmtree(folder, ignore_errors=True)
@@ -260,6 +269,9 @@ def _map(folder: Path, modalities: Sequence[str] | None, on_damage: OnDamage, ro
     except (OSError, ValueError) as error:
         raise DatasetError(f"{folder} is damaged ({error}); delete it, it will be rebuilt.") from error
     order = list(meta["modalities"]) if modalities is None else list(modalities)
+    for name in order:
+        if name not in meta["modalities"]:
+            raise UnknownNameError(f"modality of {root}", name, meta["modalities"])
     return Cache(
         root=folder,
         state_spec={name: modality_from_dict(meta["modalities"][name]) for name in order},

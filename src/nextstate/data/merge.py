@@ -196,8 +196,8 @@ def _check_alike(datasets: Sequence[Dataset]) -> None:
             seed = int(entry.fields.get(SEED, -1) if entry.fields.get(SEED) is not None else -1)
             if seed >= 0 and seeds.setdefault(seed, number) != number:
                 raise DatasetError(
-                    f"{dataset.root} and {datasets[seeds[seed]].root} both hold the episode of seed {seed}, which would then be in "
-                    "training and validation at once; record one of them with another --seed."
+                    f"{dataset.root} and {datasets[seeds[seed]].root} both hold the episode of seed {seed}; it could "
+                    "then be in training and validation at once. Record one of them with another --seed."
                 )
 
 

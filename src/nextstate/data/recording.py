@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from nextstate.data.episode import Episode, check_finite
-from nextstate.data.format import FEATURE_OF, INFO_PATH, ROW_FEATURES, Info, feature, read_info, video_feature
+from nextstate.data.format import FEATURE_OF, INFO_PATH, PRIVATE, ROW_FEATURES, Info, feature, read_info, video_feature
 from nextstate.data.shards import Row, episodes_per_file, write_shard
 from nextstate.data.workers import pool_of
 from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
-from nextstate.errors import DatasetError, HeldOutSeedError, NextstateError
+from nextstate.errors import DatasetError, HeldOutSeedError, NextstateError, SettingsError
 from nextstate.worlds import HELD_OUT_SEED, Policy, World, make_world
 
 EXPLORE = "explore"
@@ -79,11 +79,11 @@ def record(plan: Plan, root: Path, episodes: int, workers: int | None = None, pr
         StorageError: when the disk is full; finished episodes are intact.
     """
     root = Path(root)
-    _check_seeds(plan, episodes)
+    _check_plan(plan, episodes)
     fresh = plan.info()
     if (root / INFO_PATH).exists():
         check_same(read_info(root), fresh, root)
-    elif root.is_dir() and any(path.name != ".nextstate" for path in root.iterdir()):
+    elif root.is_dir() and any(path.name not in (PRIVATE, "meta") for path in root.iterdir()):
         raise DatasetError(f"{root} is not empty and holds no dataset; give another folder.")
     workers = workers or os.cpu_count() or 1
     with writing(root, create=fresh) as writer:
@@ -218,7 +218,12 @@ def check_same(have: Info, want: Info, root: Path) -> None:
         raise DatasetError(f"{root}: fps or the features {differing} differ from what this world gives now.")
 
 
-def _check_seeds(plan: Plan, episodes: int) -> None:
+def _check_plan(plan: Plan, episodes: int) -> None:
+    if episodes < 1 or plan.size < 2 or plan.steps < 0 or not 0 <= plan.skill_fraction <= 1 or not plan.modalities:
+        raise SettingsError(
+            f"cannot record {episodes} episodes of {plan}: episodes must be at least 1, size at least 2, steps at "
+            "least 0, the skill fraction in [0, 1], and one modality named."
+        )
     if plan.base_seed < 0 or plan.base_seed + episodes > HELD_OUT_SEED:
         raise HeldOutSeedError(
             f"seeds {plan.base_seed} to {plan.base_seed + episodes - 1} are not all in [0, {HELD_OUT_SEED}); those "

@@ -13,6 +13,8 @@ from nextstate.errors import DatasetError
 
 KEYFRAME_EVERY = 10
 """Frames between independently decodable ones: random access stays cheap."""
+RATE_TOLERANCE = 0.05
+"""Share by which a video's mean rate may differ from the dataset's."""
 
 
 def write_video(path: Path, clips: Iterable[np.ndarray], fps: float) -> None:
@@ -55,6 +57,12 @@ def read_video(path: Path, fps: float, pixels: str = "rgb24") -> Iterator[tuple[
             if not container.streams.video:
                 raise DatasetError(f"{path} holds no pictures; restore it from a copy.")
             stream = container.streams.video[0]
+            rate = float(stream.average_rate or fps)
+            if abs(rate - fps) > RATE_TOLERANCE * fps:
+                raise DatasetError(
+                    f"{path} runs at {rate:g} pictures/s, but meta/info.json promises {fps:g}; mixed rates cannot be "
+                    "read, convert the video first."
+                )
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise DatasetError(f"{path}: the picture at {frame.time} s is damaged; restore it from a copy.")
