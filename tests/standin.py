@@ -130,6 +130,11 @@ class Killer(Points):
         return super().batch(step, size)
 
 
+def held_out() -> ValidationSet:
+    climate = {n: a for n, a in Points(1, seed=8).batch(0, 64).items() if n != "action"}
+    return ValidationSet(Points(12, seed=9).batch(0, 24), CONTEXT, climate)
+
+
 def settings(**changes: Any) -> TrainingSettings:
     fields = {"steps": 40, "batch": 8, "checkpoint_every": "10", "validate_every": "15", "tensorboard": False}
     if "minutes" in changes or "pace_of" in changes:
@@ -142,7 +147,7 @@ def train(out: Path, batches: Any = None, model: PointModel | None = None, **cha
     chosen = settings(**changes)
     torch.manual_seed(chosen.seed)
     model = model or PointModel(spec())
-    held = ValidationSet(Points(12, seed=9).batch(0, 24), CONTEXT)
+    held = held_out()
     run = Run(out, {"training": chosen.to_dict()})
     try:
         return Trainer(model, batches or Points(), chosen, run, held, {"data": "points"}).fit()

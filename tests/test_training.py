@@ -28,8 +28,8 @@ from nextstate.training.optimiser import Optimiser
 from nextstate.training.prefetch import Prefetch
 from nextstate.training.schedule import Schedule, TimePace, read_pace
 from nextstate.training.settings import Interval, TrainingSettings
-from nextstate.training.validate import ValidationSet, validate
-from standin import CONTEXT, Killer, PointModel, Points, build, spec, train
+from nextstate.training.validate import validate
+from standin import Killer, PointModel, Points, build, held_out, spec, train
 
 STANDIN = Path(__file__).with_name("standin.py")
 
@@ -71,9 +71,9 @@ def test_a_signal_ends_training_with_a_checkpoint(tmp_path: Path, number: signal
 
 
 def test_a_run_by_the_clock_can_be_repeated_bit_for_bit(tmp_path: Path) -> None:
-    assert run_apart(tmp_path / "timed", "0.01min", 25, signal.SIGKILL) == -signal.SIGKILL
+    assert run_apart(tmp_path / "timed", "0.05min", 5, signal.SIGKILL) == -signal.SIGKILL
     before = read_pace(tmp_path / "timed" / "pace.f64")
-    outcome = train(tmp_path / "timed", minutes=0.01, precision="auto")
+    outcome = train(tmp_path / "timed", minutes=0.05, precision="auto")
     after = read_pace(tmp_path / "timed" / "pace.f64")
     assert (after[: len(before)] == before).all(), "steps made again have the progress they had"
     assert (np.diff(after) > 0).all() and after[-1] < 1 and len(after) == outcome.step
@@ -109,7 +109,7 @@ def test_training_learns_to_listen_and_leaves_everything_behind(tmp_path: Path) 
     kinds = {line["kind"] for line in read_metrics(run / "metrics.jsonl")}
     assert kinds == {"train", "validation", "end"}
     model = from_pretrained(run / "model", build)
-    again = validate(model, ValidationSet(Points(12, seed=9).batch(0, 24), CONTEXT), torch.device("cpu"))
+    again = validate(model, held_out(), torch.device("cpu"))
     assert again.score == pytest.approx(outcome.validated.score, rel=1e-4)
 
 

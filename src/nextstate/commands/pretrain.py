@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LONGEST_FORESIGHT = 2.0
 """Seconds ahead up to which validation looks."""
 
+CLIMATE = 512
+"""States that tell how much states differ at all."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -168,7 +171,8 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
     except DatasetError as error:
         print(f"no validation: {error}")
         return None
-    return ValidationSet(windows.batch(0, size), config.context)
+    climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
+    return ValidationSet(windows.batch(0, size), config.context, climate)
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

@@ -29,8 +29,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
     try:
         beside.mkdir(parents=True)
         yield beside
-        for path in (*beside.iterdir(), beside):
+        for path in beside.iterdir():
+            # Some writers make files that only their owner may read, which is wrong for what is shared.
+            path.chmod(0o644)
             force_to_disk(path)
+        force_to_disk(beside)
         if target.exists():
             old = target.with_name(f".{target.name}.{uuid4().hex[:8]}{UNFINISHED}")
             target.rename(old)

@@ -20,7 +20,7 @@ from nextstate.training.display import Display, PlainDisplay, Status
 from nextstate.training.ema import PowerEma
 from nextstate.training.guard import Guard, flaw_in
 from nextstate.training.interrupt import Interruption
-from nextstate.training.metrics import Metrics
+from nextstate.training.metrics import Metrics, plain
 from nextstate.training.optimiser import Optimiser
 from nextstate.training.parallel import prepare
 from nextstate.training.precision import (
@@ -127,9 +127,9 @@ class Trainer:
             stack.callback(self.pace.close)
             stack.enter_context(self.display)
             interrupted = self._train(interruption)
-            figures = self.throughput.total()
             if not interrupted:
-                self._finish(figures)
+                self._finish()
+            figures = self.throughput.total()
         return Outcome(self.step, self.seconds, interrupted, figures, self._validated)
 
     def _train(self, interruption: Interruption) -> bool:
@@ -217,6 +217,7 @@ class Trainer:
             self._validated = validate(self.model, self.validation, self.device)
         self.module.train()
         self._validated_at = self.step
+        self.throughput.peak = max(self.throughput.peak, measure_peak(self.device, self.dtype, seconds=0.0))
         self.metrics.note("validation", self.step, {"errors": self._validated.to_dict()})
 
     def _save(self) -> None:
@@ -282,13 +283,16 @@ class Trainer:
             return StepPace(settings.steps)
         return TimePace(60.0 * settings.run_minutes, self.run.pace, self.seconds)
 
-    def _finish(self, figures: Mapping[str, float]) -> None:
+    def _finish(self) -> None:
+        aside = time.perf_counter()
         self._validate()
         self._save()
+        self.throughput.aside += time.perf_counter() - aside
+        figures = self.throughput.total()
         told: dict[str, Any] = {"steps": self.step, "training_seconds": round(self.seconds, 1), **figures}
         if self._validated is not None:
             told["validation_error"] = self._validated.to_dict()
-        card = {**self.card, "figures": told}
+        card = {**self.card, "figures": plain(told, 4)}
         with self.ema.applied() if self.ema else nullcontext():
             save_pretrained(self.model, self.run.model, card)
         self.metrics.note("end", self.step, {"seconds": self.seconds, **figures})

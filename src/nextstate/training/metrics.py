@@ -35,7 +35,7 @@ class Metrics:
 
     def note(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """One line: ``{"kind", "step", **values}``; values may be nested mappings of numbers."""
-        line = {"kind": kind, "step": step, **_plain(values)}
+        line = {"kind": kind, "step": step, **plain(values)}
         with naming_full_disk(self.path):
             self._file.write(json.dumps(line) + "\n")
         if self._board is not None:
@@ -71,10 +71,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any, digits: int = 6) -> Any:
+    """Nested mappings of numbers as JSON can hold them: rounded, and None for what is not finite."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v, digits) for k, v in value.items()}
     if isinstance(value, float):
-        # JSON knows no NaN; six digits are more than anyone reads.
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value

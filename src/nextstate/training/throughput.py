@@ -8,7 +8,10 @@ import torch
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, seconds: float = 0.5) -> float:
-    """Floating-point operations per second of plain ``size``-cubed matrix products: the best of several."""
+    """Floating-point operations per second of plain ``size``-cubed matrix products: the best of three or more.
+
+    On a machine that does other things as well, any one measurement can only be too low.
+    """
     left = torch.randn(size, size, device=device).to(dtype)
     right = torch.randn(size, size, device=device).to(dtype)
     out = torch.empty(size, size, device=device, dtype=dtype)

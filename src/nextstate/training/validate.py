@@ -25,15 +25,18 @@ class ValidationSet:
     Args:
         batch: modality -> ``(N, T, *shape)``, ``"action"`` -> ``(N, T-1, A)``.
         context: how many of the T states are history.
+        climate: modality -> ``(M, *shape)``, many single states from all over the data: how much they differ
+            is what errors are measured against.
     """
 
     batch: Mapping[str, np.ndarray]
     context: int
+    climate: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Validated:
-    """Normalised errors: squared error over that of always predicting the mean state, in normalised units.
+    """Normalised errors: squared error over that of always predicting the climate's mean (0 perfect, 1 no better).
 
     Args:
         errors: who -> modality -> seconds ahead (as text) -> error. Who is the model; copy-last (nothing will
@@ -89,26 +92,21 @@ def validate(model: WorldModel, held: ValidationSet, device: torch.device, chunk
         others = to_tensors({"action": np.roll(held.batch["action"], 1, axis=0)[start : start + chunk]}, device)
         for who, squares in _squares(model, part, others["action"], held.context, list(steps.values())).items():
             for name, values in squares.items():
-                sums[who][name] = sums[who].get(name, torch.zeros_like(values)) + values
-    means = _means(model, held, device)
-    climate = _climate(model, held, means, list(steps.values()), device)
-    errors = {
-        who: {
-            name: {
-                at: float(values[i] / climate[name][i]) if climate[name][i] > 1e-9 else math.nan
-                for i, at in enumerate(steps)
-            }
-            for name, values in by.items()
-        }
-        for who, by in sums.items()
-    }
+                sums[who][name] = sums[who].get(name, torch.zeros_like(values)) + values / size
+    climate = _climate(model, held.climate)
+    errors = {who: {n: _ratios(v, climate[n], steps) for n, v in by.items()} for who, by in sums.items()}
     return Validated(errors)
+
+
+def _ratios(sums: Tensor, climate: float, steps: Mapping[str, int]) -> dict[str, float]:
+    # What never changes in the data (touch, where nothing is touched) has no scale to measure errors with.
+    return {at: float(value / climate) if climate > 1e-9 else math.nan for at, value in zip(steps, sums, strict=True)}
 
 
 def _squares(
     model: WorldModel, batch: Mapping[str, Tensor], others: Tensor, context: int, steps: Sequence[int]
 ) -> dict[str, dict[str, Tensor]]:
-    """Who -> modality -> summed squared errors ``(len(steps),)`` over a chunk."""
+    """Who -> modality -> squared errors ``(len(steps),)``, means over elements, summed over a chunk."""
     names = list(model.spec.modalities)
     furthest = max(steps)
     belief = model.observe(History({n: batch[n][:, :context] for n in names}, batch["action"][:, : context - 1]))
@@ -128,28 +126,13 @@ def _squares(
 def _distance(model: WorldModel, name: str, guess: Tensor, truth: Tensor) -> Tensor:
     kind = model.spec.modalities[name]
     gap = kind.normalise(guess) - kind.normalise(truth)
-    return gap.square().double().transpose(0, 1).flatten(1).sum(dim=1).cpu()
+    return gap.square().flatten(2).double().mean(dim=2).sum(dim=0).cpu()
 
 
-def _means(model: WorldModel, held: ValidationSet, device: torch.device) -> dict[str, Tensor]:
-    """Modality -> mean normalised state ``shape`` over all windows."""
-    means = {}
-    for name, kind in model.spec.modalities.items():
-        total = torch.zeros((), dtype=torch.float64)
-        for window in held.batch[name]:
-            total = total + kind.normalise(torch.from_numpy(np.ascontiguousarray(window))).double().mean(dim=0)
-        means[name] = (total / len(held.batch[name])).float().to(device)
-    return means
-
-
-def _climate(
-    model: WorldModel, held: ValidationSet, means: Mapping[str, Tensor], steps: Sequence[int], device: torch.device
-) -> dict[str, Tensor]:
-    """Modality -> summed squared errors ``(len(steps),)`` of always predicting the mean state."""
-    rows = [held.context - 1 + s for s in steps]
+def _climate(model: WorldModel, states: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Modality -> mean squared error of always predicting the mean of `states`, in normalised units."""
     found = {}
     for name, kind in model.spec.modalities.items():
-        truth = torch.from_numpy(np.ascontiguousarray(held.batch[name][:, rows])).to(device)
-        gap = kind.normalise(truth) - means[name]
-        found[name] = gap.square().double().transpose(0, 1).flatten(1).sum(dim=1).cpu()
+        values = kind.normalise(torch.from_numpy(np.ascontiguousarray(states[name]))).flatten(1)
+        found[name] = float((values - values.mean(dim=0)).square().double().mean())
     return found
