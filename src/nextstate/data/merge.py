@@ -114,7 +114,7 @@ class _Merged:
 
         def write(partial: Path) -> None:
             with (
-                pq.ParquetFile(str(source)) as file,
+                pq.ParquetFile(str(source), page_checksum_verification=True) as file,
                 pq.ParquetWriter(str(partial), file.schema_arrow, **COMPRESSION) as writer,
             ):
                 for group in range(file.num_row_groups):
