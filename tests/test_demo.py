@@ -1,0 +1,80 @@
+"""The demo: how it divides its time, that it goes on where it stopped, and the table in the end."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nextstate.commands import demo
+from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.evaluation.results import Evaluation
+
+
+def test_time_is_divided_among_the_worlds() -> None:
+    budgets = demo.divide(("push", "spill"), 15.0)
+    assert sum(b.record + b.pretrain + b.evaluate for b in budgets.values()) == pytest.approx(900)
+    assert budgets["spill"].record > budgets["push"].record
+    assert budgets["push"].pretrain > 200
+
+
+def test_unknown_worlds_are_named_before_anything_is_done() -> None:
+    with pytest.raises(UnknownNameError, match="'pusch'"):
+        demo.divide(("pusch",), 15.0)
+
+
+def test_recordings_are_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = demo.Config(out=tmp_path, worlds=("push",))
+    budgets = demo.divide(config.worlds, config.minutes)
+    monkeypatch.setattr(demo, "episodes_in", lambda *_: 123)
+    assert demo.planned_episodes(config, budgets) == {"push": 123}
+    monkeypatch.setattr(demo, "episodes_in", lambda *_: 456)
+    assert demo.planned_episodes(config, budgets) == {"push": 123}
+    with pytest.raises(SettingsError, match="other options"):
+        demo.planned_episodes(replace(config, seed=1), budgets)
+
+
+def test_as_many_episodes_as_fit_in_the_time() -> None:
+    assert demo.episodes_in("push", 0.0, seed=0) == demo.FEWEST_EPISODES
+    assert demo.episodes_in("push", 1e9, seed=0) == demo.MOST_EPISODES
+
+
+def test_only_an_evaluation_newer_than_the_model_counts(tmp_path: Path) -> None:
+    model = tmp_path / "run" / "model" / "config.json"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    assert not demo.is_finished("evaluate", tmp_path)
+    (tmp_path / "evaluation.json").touch()
+    assert demo.is_finished("evaluate", tmp_path)
+    os.utime(model, (2e9, 2e9))
+    assert not demo.is_finished("evaluate", tmp_path)
+
+
+def test_each_command_is_given_what_the_one_before_made() -> None:
+    config = demo.Config(out=Path("d"))
+    given = {
+        verb: demo.arguments_of(verb, "push", config, demo.USUAL, 50) for verb in ("record", "pretrain", "evaluate")
+    }
+    assert given["record"][given["record"].index("--out") + 1] == given["pretrain"][1] == "d/push/data"
+    assert given["evaluate"][given["evaluate"].index("--model") + 1] == "d/push/run/model"
+
+
+def test_the_table_puts_the_model_beside_truth_and_models_that_must_lose() -> None:
+    def figures(nce: float) -> dict[str, object]:
+        return {
+            "nce": {"0.5": nce, "1.0": nce, "2.0": None},
+            "retrieval_at_8": {"1.0": 1 - nce},
+            "flips": {"toppled": 0.75, "spilled": None},
+        }
+
+    baselines = {"oracle": figures(0.0), "copy-last": figures(1.0), "action-blind": figures(1.0), "reversed": {}}
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(demo.table(Evaluation("push", "m", figures(0.25), baselines=baselines)))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["the", "model", "0.25", "0.25", "-", "0.75", "0.75"] in lines
+    assert ["true", "simulator", "0.00", "0.00", "-", "1.00", "0.75"] in lines
+    assert not any("reversed" in line for line in lines)
