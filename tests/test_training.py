@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from nextstate.training.optimiser import Optimiser
 from nextstate.training.prefetch import Prefetch
 from nextstate.training.schedule import Schedule, TimePace, read_pace
 from nextstate.training.settings import Interval, TrainingSettings
+from nextstate.training.throughput import Throughput, measure_peak
 from nextstate.training.validate import validate
 from standin import Killer, PointModel, Points, build, held_out, spec, train
 
@@ -276,6 +278,19 @@ def test_the_average_covers_the_same_share_however_often_it_is_updated() -> None
             found.append(layer.weight.item())
         assert layer.weight.item() == 1.0
     assert found == pytest.approx([0.888, 0.888], abs=0.002)
+
+
+def test_throughput_leaves_out_what_is_no_training() -> None:
+    peak = measure_peak(torch.device("cpu"), torch.float32, size=256, seconds=0.0)
+    assert 1e8 < peak < 1e14
+    throughput = Throughput(flops=1e6, peak=1e9)
+    began = time.perf_counter()
+    time.sleep(0.2)
+    throughput.aside += time.perf_counter() - began - 0.1
+    throughput.count(32)
+    figures = throughput.lap()
+    assert figures["frames_per_second"] == pytest.approx(320, rel=0.2)
+    assert figures["share_of_peak"] == pytest.approx(0.01, rel=0.2)
 
 
 def test_prefetch_gives_batches_in_order_and_passes_errors_on() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -95,8 +96,8 @@ def main(argv: list[str]) -> int:
         f"{model.spec.name}: {sum(model.owners().values()) / 1e6:.2f}M parameters, {len(windows):,} windows of "
         f"{windows.length} states, {trainer.precision} with {trainer.threads} threads on {trainer.device}"
     )
-    outcome = trainer.fit()
-    run.close()
+    with closing(run):
+        outcome = trainer.fit()
     if outcome.interrupted:
         print(f"interrupted after step {outcome.step}; the same command goes on from there.")
         return 130

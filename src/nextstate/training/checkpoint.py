@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -70,7 +71,8 @@ class Checkpoints:
                 "numbers": dict(checkpoint.numbers),
             }
             (fresh / NUMBERS).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-        if score is not None and (self._best() is None or score < self._best()[1]):  # type: ignore[index]
+        best = self._best()
+        if score is not None and math.isfinite(score) and (best is None or score < best[1]):
             write_json(self.folder / BEST, {"step": checkpoint.step, "score": score})
         self._prune()
         return target

@@ -235,7 +235,7 @@ class Trainer:
             "seconds": self.seconds,
             "threads": self.threads,
             "guard": self.guard.state(),
-            "validation": self._validated.to_dict() if self._validated else None,
+            "validation": plain(self._validated.to_dict()) if self._validated else None,
         }
         score = self._validated.score if self._validated and self._validated_at == self.step else None
         self.checkpoints.save(Checkpoint(self.step, tensors, numbers), score)

@@ -41,12 +41,14 @@ class Metrics:
         if self._board is not None:
             for name, value in flat(values).items():
                 if isinstance(value, (int, float)):
-                    self._board.add_scalar(f"{kind}/{name}", value, step)
+                    with naming_full_disk(self.path):
+                        self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         self._file.close()
         if self._board is not None:
-            self._board.close()
+            with naming_full_disk(self.path):
+                self._board.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.metadata
 import json
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from nextstate.data.storage import naming_full_disk, write_json
 from nextstate.errors import CheckpointError
+from nextstate.provenance import commit, machine
 from nextstate.training.settings import FREE_TO_CHANGE
 
 Resume = Literal["auto", "must", "never"]
 
 CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
-PARTS = ("numpy", "torch", "safetensors", "nextstate")
-"""Distributions whose versions can change results."""
 
 
 class Run:
@@ -80,15 +77,18 @@ class Run:
         return self.root / "pace.f64"
 
     def note_environment(self, facts: Mapping[str, Any]) -> list[str]:
-        """Writes down the machine; returns what differs from when the run began, in words, if it matters."""
-        now = {**environment(), **facts}
+        """Writes down the machine; returns, in words, what differs from last time and can change bits.
+
+        Args:
+            facts: ``threads``, ``precision``, ``device`` and whatever else is worth knowing.
+        """
+        now = {**facts, "machine": machine(), "commit": commit()}
         path = self.root / ENVIRONMENT
         changed = []
         if path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
-            for name in ("threads", "precision", "device", "processor", "versions"):
-                if before.get(name) != now.get(name):
-                    changed.append(f"{name} was {before.get(name)}, is {now.get(name)}")
+            for name in ("threads", "precision", "device", "machine"):
+                changed += differences({name: before.get(name)}, {name: now[name]})
         write_json(path, now)
         return changed
 
@@ -121,24 +121,3 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             found.append(f"{key} was {old!r}, is {new!r}")
     return found
-
-
-def environment() -> dict[str, Any]:
-    """Versions and processor of this machine."""
-    versions = {"python": platform.python_version()}
-    for name in PARTS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "unknown"
-    return {"versions": versions, "processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"

@@ -100,7 +100,9 @@ def validate(model: WorldModel, held: ValidationSet, device: torch.device, chunk
 
 def _ratios(sums: Tensor, climate: float, steps: Mapping[str, int]) -> dict[str, float]:
     # What never changes in the data (touch, where nothing is touched) has no scale to measure errors with.
-    return {at: float(value / climate) if climate > 1e-9 else math.nan for at, value in zip(steps, sums, strict=True)}
+    if climate < 1e-9:
+        return {}
+    return {at: float(value / climate) for at, value in zip(steps, sums, strict=True)}
 
 
 def _squares(
