@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         chapter = read_chapter(path, commands=config.commands)
         chapters.append(read_chapter(path, owners(folder or Path(chapter.evaluation.model)), config.commands))
     page = write_report(chapters, config.out, config.title, config.scenes)
-    settings = {
+    settings: dict[str, object] = {
         "evaluations": [str(path) for path in config.evaluations],
         "models": [str(path) for path in config.models],
     }
