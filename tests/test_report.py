@@ -146,6 +146,14 @@ def test_report_survives_what_was_not_measured(tmp_path: Path) -> None:
     assert "elsewhere" in write_report([Chapter(bare)], tmp_path).read_text(encoding="utf-8").lower()
 
 
+def test_chapters_quote_only_their_own_commands(tmp_path: Path) -> None:
+    commands = ["nextstate record --world push", "nextstate pretrain --data demo/spill/data", "make demo"]
+    chapters = [Chapter(some_evaluation(world), commands=commands) for world in ("push", "spill")]
+    write_report(chapters, tmp_path)
+    push, spill = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["chapters"]
+    assert push["commands"] == [commands[0], commands[2]] and spill["commands"] == commands[1:]
+
+
 def test_report_of_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="nothing to report"):
         write_report([], tmp_path)

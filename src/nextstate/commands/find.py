@@ -23,9 +23,9 @@ def find_model(name: str, world: World) -> WorldModel:
         from nextstate.evaluation.oracle import Oracle
 
         return Oracle(world)
-    from nextstate.models.pretrained import from_pretrained, read_config
+    from nextstate.models.pretrained import from_pretrained
 
-    home = read_config(name).get("world")
+    home = home_of(name)
     if home not in (None, world.name):
         raise CheckpointError(f"{name} was trained in world {home!r}, not in {world.name!r}; give --world {home}.")
     model: WorldModel = from_pretrained(name)
@@ -33,6 +33,17 @@ def find_model(name: str, world: World) -> WorldModel:
     if wrong:
         raise CheckpointError(f"{name} does not fit world {world.name!r}: {'; '.join(wrong)}. Give the world it knows.")
     return model
+
+
+def home_of(name: str) -> str | None:
+    """The world that a model folder was trained in, None where that is not known."""
+    from nextstate.models.pretrained import read_config
+    from nextstate.worlds import WORLDS
+
+    config = read_config(name)
+    # By default, models are named after their world and preset.
+    guess = str(config["spec"].get("name", "")).partition("-")[0]
+    return config.get("world") or (guess if guess in WORLDS else None)
 
 
 def model_size(name: str) -> int:

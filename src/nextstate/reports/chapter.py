@@ -11,6 +11,9 @@ from nextstate.errors import DatasetError
 from nextstate.evaluation.results import Evaluation, Showcase, arrays_path
 from nextstate.worlds import WORLDS
 
+UNTOLD = ("model", "best", "final", "")
+"""Names of model folders that say nothing."""
+
 MUST_LOSE = ("copy-last", "action-blind")
 
 
@@ -32,8 +35,9 @@ class Chapter:
 
     @property
     def model(self) -> str:
-        """Name for tables: the last part of a path."""
-        return Path(self.evaluation.model).name or self.evaluation.model
+        """Name for tables: the last part of a path, unless it says nothing (``RUN/model``)."""
+        name = Path(self.evaluation.model).name or self.evaluation.model
+        return "the model" if name in UNTOLD else name
 
     @property
     def horizons(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -34,6 +35,8 @@ def write_report(chapters: Sequence[Chapter], folder: Path, title: str = TITLE, 
     """
     if not chapters:
         raise DatasetError("nothing to report: give the JSON of at least one evaluation.")
+    worlds = {chapter.evaluation.world for chapter in chapters}
+    chapters = [_own_commands(chapter, worlds) for chapter in chapters]
     shown = [_renamed(choose_scenes(chapter, scenes), index) for index, chapter in enumerate(chapters)]
     folder = Path(folder)
     write_text(folder / JSON, json.dumps(to_json(chapters, shown, title), indent=1, allow_nan=False) + "\n")
@@ -157,6 +160,18 @@ def _heading(chapter: Chapter) -> str:
 
 def _anchor(chapter: Chapter, index: int) -> str:
     return f"{chapter.evaluation.world}-{index + 1}-chapter"
+
+
+def _own_commands(chapter: Chapter, worlds: set[str]) -> Chapter:
+    """Without the commands that were for another chapter's world, and without saying one twice."""
+    own = chapter.evaluation.world
+
+    def foreign(command: str) -> bool:
+        words = set(re.split(r"[\s/=]+", command))
+        return own not in words and bool(words & worlds)
+
+    kept = [command for command in chapter.commands if command != chapter.evaluation.command and not foreign(command)]
+    return replace(chapter, commands=kept)
 
 
 def _renamed(scenes: Sequence[Scene], chapter: int) -> list[Scene]:
