@@ -29,7 +29,7 @@ class Collide(PusherWorld):
     """
 
     name = "collide"
-    timestep = 0.0025
+    timestep = 0.002
     max_speed = 0.8
     slots = 2
     max_steps = 60

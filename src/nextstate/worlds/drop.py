@@ -13,7 +13,8 @@ from nextstate.worlds.base import Factor, Policy, World
 TAXELS = 4
 FALLING, RISING = -0.25, 0.12
 """Vertical speeds in metres per second before and after what counts as a bounce."""
-CHECK_EVERY = 2
+RESTING = 0.02
+CHECK_EVERY = 4
 """Physics steps between looks for impacts, which are shorter than a control step."""
 
 
@@ -32,7 +33,7 @@ class Drop(World):
     proprio_size = 6
     touch_shape = (2, TAXELS)
     skin = ("finger0", "finger1")
-    timestep = 0.002
+    timestep = 0.00125
     max_steps = 50
     events = ("released", "landed", "bounced", "on_platform", "on_ramp", "in_gap")
     outcome_groups = {
@@ -52,7 +53,7 @@ class Drop(World):
         "ball": Factor(0, 1, integer=True),
         "size": Factor(0.042, 0.055),
         "mass": Factor(0.05, 0.8, held_out=(0.3, 0.42)),
-        "restitution": Factor(0.1, 0.85, held_out=(0.4, 0.55)),
+        "restitution": Factor(0.15, 0.85, held_out=(0.4, 0.55)),
         "friction": Factor(0.2, 0.8, held_out=(0.45, 0.55)),
         "colour": Factor(0, 3, integer=True),
         "shade": Factor(-0.12, 0.12),
@@ -76,27 +77,31 @@ class Drop(World):
     def begin(self) -> None:
         for name, value in drop_scene.start(self.factors).items():
             self.data.joint(name).qpos[0] = value
+        self.advance()  # The weight settles on the fingers.
         self.memory["impacts"] = np.zeros(4, bool)
-        self.memory["falling"] = np.zeros(1)
+        self.memory["fall"] = np.zeros(2)
 
     def act(self, action: np.ndarray) -> None:
         opening = drop_scene.OPENING * max(float(action[2]), 0.0)
         self.data.ctrl[:] = (*(action[:2] * drop_scene.MAX_SPEED), opening, opening)
         landed = bounced = platform = ramp = False
-        falling = float(self.memory["falling"][0])
+        # Fastest fall since the object last rose or rested, and whether it has met the ground since.
+        falling, met = self.memory["fall"].tolist()
         for _ in range(self.substeps // CHECK_EVERY):
             mujoco.mj_step(self.model, self.data, nstep=CHECK_EVERY)
-            grounds = self._grounds()
+            grounds, speed = self._grounds(), float(self._speed()[1])
+            falling = min(falling, speed)
             if grounds.size:
-                landed = True
+                landed, met = True, True
                 platform |= self._supports[0] in grounds
                 ramp |= self._supports[1] in grounds
-            elif self._speed()[1] > RISING and falling < FALLING:
-                bounced, falling = bounced or landed, 0.0
-            else:
-                falling = min(falling, float(self._speed()[1]))
+                if abs(speed) < RESTING:
+                    falling = 0.0
+            elif speed > RISING:
+                bounced |= bool(met) and falling < FALLING
+                falling, met = 0.0, False
         self.memory["impacts"] = np.array([landed, bounced, platform, ramp])
-        self.memory["falling"] = np.array([falling])
+        self.memory["fall"] = np.array([falling, met], float)
 
     def proprio(self) -> np.ndarray:
         speed, opening = self.data.qvel[self._joints[:2]], self.data.qpos[self._joints[2:4]]

@@ -18,8 +18,8 @@ DEPTH = 0.07
 PIT = -0.12
 PLACES = (-0.31, 0.0, 0.31)
 ORDERS = tuple(permutations(PLACES))
-SPRING = 400.0
-"""Frequency of the object's elastic skin, radians per second: an impact lasts 8 ms."""
+SPRING = 300.0
+"""Frequency of the object's elastic skin, radians per second: an impact lasts 10 ms."""
 MAX_SPEED = np.array([0.6, 0.4])
 REACH_X, REACH_Z = 0.4, (0.1, 0.72)
 OPENING = 0.07

@@ -68,13 +68,17 @@ def walls(arena: float) -> str:
 def elastic(restitution: float, frequency: float) -> str:
     """Contact attributes of a material that keeps about `restitution` of the speed of an impact.
 
-    A contact is a damped spring; over its half period it keeps exp(-pi z / sqrt(1 - z^2)) of the speed at
-    damping ratio z, which is solved for z here.
+    A contact is a damped spring that pushes and never pulls. At damping ratio z it keeps
+    exp(-2 z arccos(z) / sqrt(1 - z^2)) of the speed (Schwager and Poeschel, "Coefficient of restitution and
+    linear-dashpot model revisited", 2007), which is solved for z here.
 
     Args:
-        restitution: share of normal speed kept, in (0, 1).
+        restitution: share of normal speed kept, from 0.14 to 1.
         frequency: of the spring, radians per second; the half period should last four physics steps or more.
     """
-    loss = -np.log(restitution)
-    ratio = loss / np.hypot(np.pi, loss)
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        ratio = (low + high) / 2
+        kept = np.exp(-2 * ratio * np.arccos(ratio) / np.sqrt(1 - ratio**2))
+        low, high = (ratio, high) if kept > restitution else (low, ratio)
     return f'solref="{-(frequency**2)} {-2 * ratio * frequency}" solimp=".99 .99 .001"'
