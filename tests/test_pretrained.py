@@ -72,6 +72,7 @@ def flip(folder: Path) -> None:
     ("damage", "said"),
     [
         (lambda f: (f / "config.json").unlink(), "holds no model"),
+        (lambda f: (f / "checkpoints").mkdir(), "is a run"),
         (lambda f: (f / "config.json").write_text("{"), "damaged"),
         (lambda f: (f / "model.safetensors").unlink(), "missing"),
         (lambda f: (f / "model.safetensors").write_bytes(b"short"), "damaged"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +227,9 @@ def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"training\.batch was 8, is 4"):
         train(tmp_path / "run", steps=5, batch=4)
     train(tmp_path / "run", steps=5, checkpoint_every="7")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    shutil.rmtree(tmp_path / "run" / "model")
+    assert train(tmp_path / "run", steps=5, batch=4).step == 5, "nothing was learned yet, so nothing is refused"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="holds no run"):

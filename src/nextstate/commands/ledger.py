@@ -67,8 +67,8 @@ def ledger_of(name: str, config: Config) -> Ledger:
     from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
 
     folder = Path(name)
-    if folder.is_dir():
-        folder = folder if (folder / CONFIG).exists() and not (folder / "model").is_dir() else folder / "model"
+    if folder.is_dir() or len(folder.parts) > 1:
+        folder = folder / "model" if (folder / "model" / CONFIG).exists() else folder
         saved = read_config(folder)
         spec, preset, options = spec_from_dict(saved["spec"]), saved["preset"], saved.get("options", {})
         title = spec.name

@@ -137,12 +137,13 @@ def spec_differences(ours: WorldModelSpec, theirs: WorldModelSpec) -> list[str]:
 def read_config(folder: Path | str) -> dict[str, Any]:
     """The checked `config.json` of a model folder; raises `CheckpointError`."""
     path = Path(folder) / CONFIG
+    if (path.parent / "checkpoints").is_dir():
+        raise CheckpointError(f"{folder} is a run; its model is in {path.parent / 'model'} once the run has ended.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        hint = " (a run saves its model in RUN/model when it ends)" if (Path(folder) / "checkpoints").is_dir() else ""
         raise CheckpointError(
-            f"{folder} holds no model: {CONFIG} is missing{hint}. Give the folder that was written by "
+            f"{folder} holds no model: {CONFIG} is missing. Give the folder that was written by "
             "`nextstate pretrain` or `save_pretrained`."
         ) from error
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nextstate.data.storage import naming_full_disk, write_bytes
+from nextstate.training.run import METRICS
 
 
 class Metrics:
@@ -21,7 +22,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path, step: int = 0, tensorboard: bool = True) -> None:
-        self.path = folder / "metrics.jsonl"
+        self.path = folder / METRICS
         if self.path.exists():
             kept = [line for line in read_metrics(self.path) if line["step"] <= step]
             write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())

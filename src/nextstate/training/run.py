@@ -15,7 +15,7 @@ from nextstate.training.settings import FREE_TO_CHANGE
 
 Resume = Literal["auto", "must", "never"]
 
-CONFIG, ENVIRONMENT, LOCK = "config.json", "environment.json", ".lock"
+CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", ".lock"
 
 
 class Run:
@@ -101,7 +101,11 @@ class Run:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.root / CONFIG} is damaged ({error}); choose another --out.") from error
         changed = differences(before, self.config)
-        if changed:
+        if changed and not any(self.checkpoints.glob("step-*")) and not self.finished:
+            # Nothing was learned yet (an option was wrong, or it was stopped at once): nothing is lost.
+            for path in (self.pace, self.root / METRICS):
+                path.unlink(missing_ok=True)
+        elif changed:
             raise CheckpointError(
                 f"{self.root} holds a run with another configuration: {'; '.join(changed)}. Give the same options "
                 "to go on with it, or choose another --out."
