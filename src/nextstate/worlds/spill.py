@@ -49,6 +49,7 @@ class Spill(World):
     action_size = 2
     proprio_size = 4
     touch_shape = (1, SECTORS)
+    skin = ("finger",)
     timestep = 0.005
     max_steps = 80
     events = ("toppled", "spilled", "cloth_stained", "motor_wet", "motor_stopped")
