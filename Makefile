@@ -44,12 +44,13 @@ format: setup  ## Put the code into the project's format and mend what can be me
 demo: setup  ## Set up, then record, pretrain, evaluate and report push and spill (up to 15 minutes on 2 cores)
 	@$(BIN)/nextstate demo --out $(DEMO)
 
-lerobot: setup  ## Check recordings with LeRobot's own reader and an independent validator
+lerobot:  ## Check recordings with LeRobot's own reader and a validator, in a virtual environment of their own
 	@scripts/system-packages ffmpeg
-	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[test,lerobot]'
-	# Both ask for other builds of torch than ours; reading a dataset needs neither.
-	$(BIN)/python $(INSTALL) --no-deps lerobot==0.4.4 torchvision==0.28.0
-	$(BIN)/python -m pytest -m lerobot
+	$(MAKE) --no-print-directory setup VENV=.venv-lerobot
+	.venv-lerobot/bin/python $(INSTALL) -c constraints.txt -e '.[test,lerobot]'
+	# Its pins ask for other builds of torch than ours; reading a dataset needs none of what they differ in.
+	.venv-lerobot/bin/python $(INSTALL) --no-deps lerobot==0.4.4
+	.venv-lerobot/bin/python -m pytest -m lerobot
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'

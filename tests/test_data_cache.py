@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datasets import SIZE, make_dataset, make_foreign
 from nextstate.commands.data import main as data_command
 from nextstate.data import Windows, open_cache
 from nextstate.data.check import check
 from nextstate.data.format import FEATURE_OF, RGB
 from nextstate.data.storage import read_json, write_json
 from nextstate.errors import DatasetError, UnknownNameError
+from recordings import SIZE, make_dataset, make_foreign
 
 DATA = "data/chunk-000/file-001.parquet"
 VIDEO = f"videos/{RGB}/chunk-000/file-001.mp4"

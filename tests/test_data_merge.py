@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import make_dataset
 from nextstate.commands.data import main as data_command
 from nextstate.data import open_cache
 from nextstate.data.check import check
@@ -16,6 +15,7 @@ from nextstate.data.lerobot import open_dataset
 from nextstate.data.merge import merge
 from nextstate.data.storage import read_json, write_json
 from nextstate.errors import DatasetError
+from recordings import make_dataset
 
 
 def test_merging_keeps_every_episode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import tree
 from nextstate.commands.data import main as data_command
 from nextstate.data import storage
 from nextstate.data.check import check
@@ -25,6 +24,7 @@ from nextstate.data.storage import exclusive
 from nextstate.data.writer import LOCK, recover, staged_paths
 from nextstate.errors import DatasetError, HeldOutSeedError, SettingsError, StorageError, UnknownNameError
 from nextstate.worlds import HELD_OUT_SEED
+from recordings import tree
 
 PLAN = Plan("push", size=16, steps=5, base_seed=7, skill_fraction=0.5)
 
