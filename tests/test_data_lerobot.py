@@ -24,7 +24,7 @@ pytestmark = [
     ),
 ]
 
-PLAN = Plan("push", size=32, steps=12, skill_fraction=0.5)
+PLAN = Plan("push", size=32, steps=17, skill_fraction=0.5)
 CHECKS = "metadata,temporal,videos,training,portability,consistency"
 """Checks about the format; the others judge robots (frozen actions, outliers) or expect vectors only."""
 
@@ -48,7 +48,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two recordings of three episodes, merged, opened by LeRobot."""
     root = tmp_path_factory.mktemp("lerobot")
     record(PLAN, root / "a", 3, workers=1)
-    record(Plan("push", size=32, steps=12, base_seed=50, skill_fraction=0.5), root / "b", 3, workers=1)
+    record(Plan("push", size=32, steps=17, base_seed=50, skill_fraction=0.5), root / "b", 3, workers=1)
     merge([root / "a", root / "b"], root / "c")
     names = ("", ".io", ".transforms", ".transforms.v2", ".transforms.v2.functional")
     modules = {f"torchvision{name}": stand_in(f"torchvision{name}") for name in names}
@@ -65,11 +65,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_lerobot_reads_what_was_played(dataset: Any) -> None:
-    assert (dataset.num_episodes, len(dataset), dataset.fps) == (6, 78, 10)
+    assert (dataset.num_episodes, len(dataset), dataset.fps) == (6, 108, 10)
     for number in range(6):
-        plan = PLAN if number < 3 else Plan("push", size=32, steps=12, base_seed=50, skill_fraction=0.5)
+        plan = PLAN if number < 3 else Plan("push", size=32, steps=17, base_seed=50, skill_fraction=0.5)
         played = play(plan, number % 3)
-        items = [dataset[number * 13 + row] for row in range(13)]
+        items = [dataset[number * 18 + row] for row in range(18)]
         for row, item in enumerate(items):
             assert item["task"] == played.task
             assert (int(item["episode_index"]), int(item["frame_index"])) == (number, row)
@@ -85,7 +85,7 @@ def test_lerobot_knows_the_statistics(dataset: Any) -> None:
     actions = np.concatenate([play(PLAN, i).columns["action"] for i in range(3)])
     stats = dataset.meta.stats
     assert stats[RGB]["mean"].shape == (3, 1, 1) and 0 < stats[RGB]["mean"].min() < stats[RGB]["max"].max() <= 1
-    assert int(stats["action"]["count"][0]) == 78 and (stats["action"]["min"] <= actions.min(axis=0)).all()
+    assert int(stats["action"]["count"][0]) == 108 and (stats["action"]["min"] <= actions.min(axis=0)).all()
 
 
 def test_a_validator_finds_nothing_wrong(dataset: Any) -> None:
