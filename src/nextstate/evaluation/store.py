@@ -19,7 +19,7 @@ from nextstate.errors import DatasetError, StorageError
 
 
 def cache_folder(override: Path | None = None) -> Path:
-    """Where suites and readouts are kept: `override`, else ``$XDG_CACHE_HOME/nextstate``, else ``~/.cache/nextstate``."""
+    """Where suites and readouts are kept: `override`, else ``nextstate`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     if override is not None:
         return override
     base = os.environ.get("XDG_CACHE_HOME")
@@ -34,6 +34,11 @@ def content_key(**parts: Any) -> str:
 def write_text(path: Path, text: str) -> None:
     """Writes text atomically; raises `StorageError` when the disk refuses."""
     _write(Path(path), lambda file: file.write(text.encode("utf-8")))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes bytes atomically; raises `StorageError` when the disk refuses."""
+    _write(Path(path), lambda file: file.write(data))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], compressed: bool = False) -> None:

@@ -1,0 +1,248 @@
+"""Reads outcomes and events out of states: directly where a modality holds them, else by a frozen network.
+
+The network learns from true frames only, never from what a model imagined and never from held-out scenes. Its own
+error on true held-out frames bounds every score, so it is measured and reported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.torch import save as serialise
+from torch import Tensor
+from torch.nn import functional
+
+from nextstate.errors import DatasetError
+from nextstate.evaluation.agreement import CONTACT_NEWTON
+from nextstate.evaluation.frames import Frames
+from nextstate.evaluation.readout_network import ReadoutNetwork
+from nextstate.evaluation.store import cache_folder, content_key, write_bytes
+from nextstate.evaluation.suite import Progress, Suite, group_indices
+from nextstate.modalities import Modality, modality, modality_from_dict
+from nextstate.worlds import WORLDS
+from nextstate.worlds.base import World
+
+VERSION = 1
+STEPS, BATCH, RATE = 800, 64, 3e-3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Outcomes ``(..., D)`` in physical units, event probabilities ``(..., E)``, contact as seen ``(...)``."""
+
+    outcomes: np.ndarray
+    events: np.ndarray
+    contact: np.ndarray
+
+
+class Readout:
+    """Frozen once made.
+
+    Args:
+        world: whose outcomes it reads.
+        spec: the modalities it looks at, with statistics of the true frames it learned from.
+        network: the trained part.
+        climate: mean and standard deviation ``(D,)`` by which its outcomes are scaled.
+    """
+
+    def __init__(
+        self,
+        world: type[World],
+        spec: Mapping[str, Modality],
+        network: ReadoutNetwork,
+        climate: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        self.world, self.spec, self.climate = world, dict(spec), climate
+        self.network = network.eval().requires_grad_(False)
+        self.direct = {g: how for g, how in world.read_directly.items() if how[0] in self.spec}
+
+    @torch.inference_mode()
+    def __call__(self, states: Mapping[str, Tensor], batch: int = 512) -> Reading:
+        """What is the case in states, modality -> ``(..., *shape)`` in physical units."""
+        some = next(iter(self.spec))
+        lead = states[some].shape[: states[some].ndim - len(self.spec[some].shape)]
+        flat = {name: states[name].reshape(-1, *spec.shape) for name, spec in self.spec.items()}
+        parts = []
+        for start in range(0, len(flat[some]), batch):
+            pictures, vectors = prepare({n: v[start : start + batch] for n, v in flat.items()}, self.spec)
+            with torch.autocast("cpu", torch.bfloat16):
+                outcomes, events, contact = self.network(pictures, vectors)
+            parts.append((outcomes.float(), events.float().sigmoid(), contact.float().sigmoid()))
+        scaled, events, contact = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+        outcomes = scaled * self.climate[1] + self.climate[0]
+        groups = group_indices(self.world)
+        for group, (source, read) in self.direct.items():
+            outcomes[:, groups[group]] = read(flat[source].numpy())
+        return Reading(
+            outcomes.reshape(*lead, -1).astype(np.float32), events.reshape(*lead, -1), contact.reshape(tuple(lead))
+        )
+
+    def to_bytes(self) -> bytes:
+        """As safetensors, with everything else in its header."""
+        head = {
+            "version": VERSION,
+            "world": self.world.name,
+            "spec": [kind.to_dict() for kind in self.spec.values()],
+            "climate": [values.tolist() for values in self.climate],
+        }
+        weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        return serialise(weights, metadata={"nextstate": json.dumps(head)})
+
+    @staticmethod
+    def load(path: Path) -> Readout:
+        """Inverse of `to_bytes` in a file; raises `DatasetError` when it is damaged."""
+        try:
+            with safetensors.safe_open(str(path), "pt") as file:
+                head: dict[str, Any] = json.loads(file.metadata()["nextstate"])
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            spec = {fields["name"]: modality_from_dict(fields) for fields in head["spec"]}
+            world = WORLDS[head["world"]]
+            network = make_network(world, spec)
+            network.load_state_dict(weights)
+            mean, std = (np.array(values) for values in head["climate"])
+            return Readout(world, spec, network, (mean, std))
+        except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+            raise DatasetError(f"{path}: not a readout ({error}); delete it and it is trained again.") from error
+
+
+def train_readout(
+    suite: Suite, frames: Frames, cache: Path | None = None, steps: int = STEPS, progress: Progress | None = None
+) -> Readout:
+    """A readout for the modalities of `frames`, from disk when the same was trained before.
+
+    Soft and noisy copies of the true frames are mixed in, so that a slightly soft imagined picture reads alike.
+    """
+    world = suite.world
+    key = content_key(
+        v=VERSION,
+        world=world.name,
+        wv=world.version,
+        origin=frames.origin,
+        steps=steps,
+        shapes={n: v.shape[1:] for n, v in frames.states.items()},
+        climate=suite.arrays["climate_std"].round(6).tolist(),
+    )
+    path = cache_folder(cache) / "readouts" / f"{world.name}-{key}.safetensors"
+    if path.exists():
+        return Readout.load(path)
+    spec = {n: modality(n)(shape=v.shape[1:]).fitted(v[:: max(len(v) // 2000, 1)]) for n, v in frames.states.items()}
+    mean, std = suite.arrays["climate_mean"], suite.arrays["climate_std"]
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(0)
+        network = make_network(world, spec)
+        _fit(network, spec, frames, suite.scale(frames.outcomes), steps, progress)
+    readout = Readout(world, spec, network, (mean, np.where(std > 1e-6, std, 0.0)))
+    write_bytes(path, readout.to_bytes())
+    return readout
+
+
+def make_network(world: type[World], spec: Mapping[str, Modality]) -> ReadoutNetwork:
+    """An untrained network for these modalities."""
+    images = [m for m in spec.values() if m.kind == "image"]
+    vector = sum(m.channels for m in spec.values() if m.kind == "vector")
+    size = images[0].shape[0]
+    outcomes = sum(len(names) for names in world.outcome_groups.values())
+    channels = sum(m.channels for m in images)
+    network = ReadoutNetwork(channels, vector, outcomes, len(world.events), patch=max(size // 32, 1))
+    with torch.no_grad():
+        network(torch.zeros(1, channels, size, size), torch.zeros(1, vector))
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def prepare(states: Mapping[str, Tensor], spec: Mapping[str, Modality]) -> tuple[Tensor, Tensor]:
+    """States ``(B, *shape)`` to normalised pictures ``(B, C, H, W)`` and vectors ``(B, V)``."""
+    pictures, vectors = [], []
+    for name, kind in spec.items():
+        values = kind.normalise(states[name])
+        if kind.kind == "image":
+            pictures.append(values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2))
+        else:
+            vectors.append(values.flatten(1))
+    count = len(pictures[0])
+    joined = torch.cat(pictures, dim=1).contiguous(memory_format=torch.channels_last)
+    return joined.clamp(-8, 8), torch.cat([torch.zeros(count, 0), *vectors], dim=1).clamp(-8, 8)
+
+
+def accuracy(readout: Readout, suite: Suite) -> dict[str, Any]:
+    """How well true held-out frames are read: R2 per group, balanced accuracy per event, and the error per dimension.
+
+    ``"error"`` is the standard error of each outcome, in climatological standard deviations.
+    """
+    states = {name: torch.from_numpy(suite.truth(name)[: suite.pictured]) for name in readout.spec}
+    reading = readout(states)
+    read, true = suite.scale(reading.outcomes), suite.scale(suite.outcomes[: suite.pictured])
+    missed = ((read - true) ** 2).mean(axis=(0, 1, 2))
+    r2 = {
+        g: 1 - missed[i].sum() / max((true[..., i] ** 2).mean(axis=(0, 1, 2)).sum(), 1e-9)
+        for g, i in suite.groups().items()
+    }
+    happened = suite.events[: suite.pictured]
+    balanced = {
+        name: _balanced(reading.events[..., i] > 0.5, happened[..., i]) for i, name in enumerate(suite.world.events)
+    }
+    return {"r2": r2, "events": balanced, "error": np.sqrt(missed), "frames": int(np.prod(read.shape[:3]))}
+
+
+def _fit(
+    network: ReadoutNetwork,
+    spec: Mapping[str, Modality],
+    frames: Frames,
+    targets: np.ndarray,
+    steps: int,
+    progress: Progress | None,
+) -> None:
+    rng = np.random.default_rng(0)
+    outcomes, events = torch.from_numpy(targets).float(), torch.from_numpy(frames.events).float()
+    touch = frames.states.get("touch")
+    pressed = None if touch is None else torch.from_numpy(touch.reshape(len(touch), -1).max(axis=1) > CONTACT_NEWTON)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / (0.1 * steps), 0.5 + 0.5 * math.cos(math.pi * step / steps))
+    )
+    network.train()
+    some = rng.integers(0, len(outcomes), 256)
+    network.whiten(prepare(_tensors(frames.states, some), spec)[0])
+    for step in range(steps):
+        rows = rng.integers(0, len(outcomes), BATCH)
+        pictures, vectors = prepare(_tensors(frames.states, rows), spec)
+        pictures = _softened(pictures, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            read, happening, contact = network(pictures, vectors)
+        loss = functional.smooth_l1_loss(read.float(), outcomes[rows], beta=0.2)
+        loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(happening.float(), events[rows])
+        if pressed is not None:
+            loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(contact.float(), pressed[rows].float())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        if progress:
+            progress("readout", step + 1, steps)
+
+
+def _tensors(states: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(values[rows]) for name, values in states.items()}
+
+
+def _softened(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """A quarter of the batch blurred and made noisy by random amounts."""
+    count = len(pictures) // 4
+    sharp = pictures[:count]
+    amount = torch.from_numpy(rng.uniform(0, 1, (count, 1, 1, 1)).astype(np.float32))
+    noise = torch.from_numpy(rng.standard_normal(sharp.shape, np.float32))
+    blurred = functional.avg_pool2d(sharp, 3, 1, 1, count_include_pad=False)
+    return torch.cat([sharp + amount * (blurred - sharp + 0.03 * noise), pictures[count:]])
+
+
+def _balanced(claimed: np.ndarray, true: np.ndarray) -> float:
+    rates = [float((claimed[true == side] == side).mean()) for side in (False, True) if (true == side).any()]
+    return float(np.mean(rates)) if len(rates) == 2 else float("nan")

@@ -1,0 +1,89 @@
+"""The small network that reads outcomes and events out of a state."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SpatialSoftArgmax(nn.Module):
+    """Where each of `points` learned features is, and how clearly: ``(B, C, H, W)`` to ``(B, 3 points)``.
+
+    The expected position under a softmax resolves fractions of a pixel (Finn et al. 2016, deep spatial autoencoders).
+    """
+
+    def __init__(self, channels: int, points: int) -> None:
+        super().__init__()
+        self.maps = nn.Conv2d(channels, points, 1)
+        self.sharpness = nn.Parameter(torch.tensor(6.0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        maps = self.maps(features).float()
+        height, width = maps.shape[-2:]
+        weight = (maps.flatten(2) * self.sharpness).softmax(dim=-1)
+        y = torch.linspace(-1, 1, height, device=maps.device).repeat_interleave(width)
+        x = torch.linspace(-1, 1, width, device=maps.device).repeat(height)
+        expected = weight @ torch.stack([x, y], dim=1)
+        return torch.cat([expected.flatten(1), torch.tanh(maps.flatten(2).amax(dim=2) / 4)], dim=1)
+
+
+class ReadoutNetwork(nn.Module):
+    """Pictures ``(B, C, H, W)`` and vectors ``(B, V)``, both normalised, to outcomes, event and contact logits.
+
+    Args:
+        channels, vector: C and V. outcomes, events: how many of each to read.
+        patch: pixels that are folded into channels first, so that 64 and 128 px cost alike.
+    """
+
+    def __init__(self, channels: int, vector: int, outcomes: int, events: int, patch: int = 2, width: int = 24) -> None:
+        super().__init__()
+        self.patch = patch
+        self.register_buffer("middle_colour", torch.zeros(channels))
+        self.register_buffer("whitening", torch.eye(channels))
+        # At full resolution only the colours near each pixel are looked at: that is where the time goes.
+        self.fine = nn.Sequential(
+            nn.Conv2d(channels * patch * patch, width, 3, 1, 1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU()
+        )
+        self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
+        self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), nn.Conv2d(2 * width, 16, 1))
+        self.fine_points = SpatialSoftArgmax(width, 32)
+        self.middle_points = SpatialSoftArgmax(2 * width, 16)
+        self.seen = nn.Sequential(nn.LazyLinear(256), nn.SiLU())
+        self.contact = nn.Linear(256, 1)
+        self.mix = nn.Sequential(nn.Linear(256 + vector, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU())
+        self.place = nn.Linear(3 * (32 + 16), outcomes)
+        self.gate = nn.Linear(256, outcomes)
+        self.remainder = nn.Linear(256, outcomes)
+        self.events = nn.Linear(256, events)
+
+    middle_colour: Tensor
+    whitening: Tensor
+
+    def whiten(self, pictures: Tensor) -> None:
+        """Sees channels uncorrelated and of unit scale from now on: hue varies far less than brightness, but tells more.
+
+        Args:
+            pictures: a sample, ``(B, C, H, W)`` normalised.
+        """
+        values = pictures.movedim(1, -1).reshape(-1, pictures.shape[1]).double()
+        self.middle_colour.copy_(values.mean(dim=0))
+        variance, axes = torch.linalg.eigh(torch.cov(values.T).reshape(len(self.whitening), -1))
+        self.whitening.copy_((axes / (variance.clamp_min(0) + 1e-3).sqrt()).T)
+
+    def forward(self, pictures: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outcomes ``(B, D)``, event logits ``(B, E)``, and the logit of contact from pictures alone ``(B,)``."""
+        white = functional.conv2d(pictures - self.middle_colour[:, None, None], self.whitening[:, :, None, None])
+        fine = self.fine(functional.pixel_unshuffle(white, self.patch))
+        middle = self.middle(fine)
+        coarse = self.coarse(middle)
+        points = torch.cat([self.fine_points(fine), self.middle_points(middle)], dim=1)
+        seen = self.seen(torch.cat([points, coarse.float().flatten(1)], dim=1))
+        mixed = self.mix(torch.cat([seen, vectors], dim=1))
+        # What is linear in positions keeps their precision; the gate switches it off for what is absent.
+        outcomes = torch.sigmoid(self.gate(mixed)) * self.place(points) + self.remainder(mixed)
+        return outcomes, self.events(mixed), self.contact(seen)[:, 0]
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GroupNorm(4, outputs), nn.SiLU())
