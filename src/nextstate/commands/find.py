@@ -21,8 +21,9 @@ def find_model(name: str, world: World) -> WorldModel:
     """The model saved in the folder `name`, or the oracle; raises `CheckpointError` when it is of another world."""
     if name == ORACLE:
         from nextstate.evaluation.oracle import Oracle
+        from nextstate.worlds import make_world
 
-        return Oracle(world)
+        return Oracle(make_world(world.name, world.size, world.modalities))
     from nextstate.models.pretrained import from_pretrained
 
     home = home_of(name)
