@@ -76,7 +76,7 @@ def some_metrics(error: float, events: tuple[str, ...] = ("contact", "moved")) -
 
 
 def some_evaluation(world: str = "push", events: tuple[str, ...] = ("contact", "moved")) -> Evaluation:
-    errors = {"oracle": 0.0, "gain-0.8": 0.055, "wrong-physics": 0.2, "copy-last": 1.4, "action-blind": 1.4}
+    errors = {"oracle": 0.0, "gain_0.8": 0.055, "wrong_physics": 0.2, "copy_last": 1.4, "action_blind": 1.4}
     errors |= {"climatology": 1.4, "shuffled": 2.6, "reversed": 4.6}
     return Evaluation(
         world=world,

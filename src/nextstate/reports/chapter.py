@@ -14,7 +14,7 @@ from nextstate.worlds import WORLDS
 UNTOLD = ("model", "best", "final", "")
 """Names of model folders that say nothing."""
 
-MUST_LOSE = ("copy-last", "action-blind")
+MUST_LOSE = ("copy-last", "action-blind", "blind")
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,16 @@ class Chapter:
         world = WORLDS.get(self.evaluation.world)
         return (world.__doc__ or "").strip().splitlines()[0] if world else ""
 
+    @property
+    def baselines(self) -> dict[str, Mapping[str, Any]]:
+        """Name as people write it -> figures."""
+        return {name.replace("_", "-"): metrics for name, metrics in self.evaluation.baselines.items()}
+
+    def rivals(self) -> dict[str, Mapping[str, Any]]:
+        """The baselines that must lose: no change, and no hearing."""
+        found = [name for name in MUST_LOSE if name in self.baselines]
+        return {name: self.baselines[name] for name in found[:2]}
+
     def event_names(self) -> list[str]:
         """Names of the columns of the showcase's events."""
         count = 0 if self.showcase is None else self.showcase.events.shape[-1]
@@ -65,7 +75,7 @@ class Chapter:
 
     def predictors(self) -> dict[str, Mapping[str, Any]]:
         """Name -> figures: oracle first, then the model, then the baselines from best to worst."""
-        others = dict(self.evaluation.baselines)
+        others = self.baselines
         first = {"oracle": others.pop("oracle")} if "oracle" in others else {}
         ranked = sorted(others.items(), key=lambda item: _or_infinity(figure(item[1], "nce", self.middle)))
         return {**first, self.model: self.evaluation.metrics, **dict(ranked)}

@@ -9,7 +9,7 @@ from html import escape
 from nextstate.reports.chapter import Chapter, figure, interval
 from nextstate.reports.svg import LINE_HEIGHT, Plot
 
-BESIDE = ("copy-last", "action-blind", "gain-0.8", "wrong-physics", "climatology")
+BESIDE = ("copy-last", "action-blind", "blind", "gain-0.8", "wrong-physics", "climatology")
 """Baselines drawn as curves; the rest stands in the table."""
 
 LADDER_TICKS = (0.0, 0.1, 0.5, 1.0, 2.0, 4.0)
@@ -95,7 +95,7 @@ def horizon_curves(chapter: Chapter, quantity: str = "nce", top: float = 1.25) -
         plot.band(seconds, [0.0] * len(seconds), floor, "floor")
         plot.line(seconds, floor, "floor", "chaos")
     for name in BESIDE:
-        other = (chapter.evaluation.baselines.get(name) or {}).get("curves") or {}
+        other = (chapter.baselines.get(name) or {}).get("curves") or {}
         if other.get(quantity) and any(v is not None for v in other[quantity]):
             plot.line(other["seconds"], other[quantity], "other", name)
     plot.line(seconds, values, "model", chapter.model if len(chapter.model) < 14 else "model")

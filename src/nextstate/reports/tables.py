@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nextstate.reports.chapter import MUST_LOSE, Chapter, figure, interval, retrieval_key
+from nextstate.reports.chapter import Chapter, figure, interval, retrieval_key
 
 ABOUT = {
     "oracle": "the true simulator",
     "copy-last": "nothing will change",
-    "action-blind": "the average over actions",
+    "action-blind": "the model, told of no action",
+    "blind": "the true average over actions",
     "climatology": "the average over everything",
     "gain-0.8": "true effects, a fifth too small",
     "wrong-physics": "the simulator with other masses and frictions",
@@ -45,7 +46,7 @@ def headline(chapter: Chapter) -> str:
         cells = "".join(
             f"<td>{number(value(found, keys))}{_range(chapter, keys) if own else ''}</td>" for _, keys, _ in columns
         )
-        kind = "model" if own else "rival" if name in MUST_LOSE else ""
+        kind = "model" if own else "rival" if name in chapter.rivals() else ""
         about = f"<small>{escape(ABOUT[name])}</small>" if name in ABOUT else ""
         rows.append(f'<tr class="{kind}"><th scope="row">{escape(name)}{about}</th>{cells}</tr>')
     return _table(f'<th scope="col"></th>{head}', rows)
@@ -118,8 +119,8 @@ def summary(chapter: Chapter) -> str:
     if error is not None:
         rivals = [
             f"{name} {rival:.2f}"
-            for name in MUST_LOSE
-            if (rival := figure(chapter.evaluation.baselines.get(name, {}), "nce", middle)) is not None
+            for name, found in chapter.rivals().items()
+            if (rival := figure(found, "nce", middle)) is not None
         ]
         beside = f" ({', '.join(rivals)})" if rivals else ""
         said.append(
