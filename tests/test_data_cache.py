@@ -17,6 +17,7 @@ from nextstate.commands.data import main as data_command
 from nextstate.data import Windows, open_cache
 from nextstate.data.check import check
 from nextstate.data.format import FEATURE_OF, RGB
+from nextstate.data.pictures import depth_in_metres, resized
 from nextstate.data.storage import read_json, write_json
 from nextstate.errors import DatasetError, UnknownNameError
 from recordings import SIZE, make_dataset, make_foreign
@@ -237,3 +238,24 @@ def test_mixed_rates_and_missing_parts_are_named(tmp_path: Path) -> None:
         write_json(tmp_path / missing / "meta/info.json", {**fields, "features": kept})
         with pytest.raises(DatasetError, match=message):
             open_cache(tmp_path / missing, workers=1)
+
+
+def test_pictures_are_averaged_over_areas() -> None:
+    picture = np.arange(8 * 4, dtype=np.float32).reshape(8, 4)
+    np.testing.assert_allclose(resized(picture, 2), picture.reshape(2, 4, 2, 2).mean(axis=(1, 3)))
+    colour = np.repeat(np.uint8([[0, 100], [100, 200]])[..., None], 3, axis=2)
+    assert resized(colour, 1).tolist() == [[[100, 100, 100]]]
+    motion = np.stack([picture, -picture, 0 * picture], axis=-1)
+    np.testing.assert_allclose(resized(motion, 2)[..., 1], -resized(picture, 2))
+
+
+def test_depth_comes_in_metres() -> None:
+    metres = np.full((2, 2), 1.5, np.float32)
+    np.testing.assert_array_equal(depth_in_metres(metres, {}, quantised=False), metres)
+    np.testing.assert_allclose(depth_in_metres(np.full((2, 2, 1), 1500, np.uint16), {}, quantised=False), metres)
+    info = {"video.depth_min": 0.5, "video.depth_max": 4.0, "video.shift": 1.0, "video.use_log": True}
+    level = np.log(2.5 / 1.5) / np.log(5.0 / 1.5) * 4095
+    found = depth_in_metres(np.full((2, 2), round(level), np.uint16), info, quantised=True)
+    np.testing.assert_allclose(found, metres, rtol=1e-3)
+    with pytest.raises(DatasetError, match="one number per pixel"):
+        depth_in_metres(np.zeros((2, 2, 3)), {}, quantised=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
@@ -57,9 +58,11 @@ def fill(
     rows = sum(entry.length for entry in dataset.episodes)
     with naming_full_disk(folder):
         for source in sources:
-            shape = (rows, *source.shape)
-            made = np.lib.format.open_memmap(folder / f"{source.name}.npy", "w+", np.dtype(source.dtype), shape)
-            del made
+            path = folder / f"{source.name}.npy"
+            np.lib.format.open_memmap(path, "w+", np.dtype(source.dtype), (rows, *source.shape)).flush()
+            with path.open("r+b") as file:
+                # Writing into a map of a sparse file on a full disk kills the process; this raises instead.
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     jobs = list(_jobs(folder, dataset, sources, scale))
     damage: Damage = {}
     with pool_of(min(workers, len(jobs)) if rows >= WORTH_WORKERS else 1) as pool:

@@ -20,7 +20,7 @@ COMPRESSION = {
     "write_statistics": False,
     "write_page_checksum": True,
 }
-"""Measured best for float32 pictures in parquet (docs/decisions/dataset-storage.md)."""
+"""Measured best for float32 pictures in parquet (docs/decisions/0006-recordings-lose-nothing.md)."""
 
 
 def to_column(values: np.ndarray) -> pa.Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from nextstate.errors import DatasetError
 
@@ -21,7 +22,7 @@ def write_video(path: Path, clips: Iterable[np.ndarray], fps: float) -> None:
     """Writes clips ``(T, H, W, 3)`` uint8 one after the other; each starts with a keyframe.
 
     RGB H.264 with a zero quantiser is lossless, and on drawn scenes smaller than lossy 4:4:4
-    (docs/decisions/dataset-storage.md).
+    (docs/decisions/0006-recordings-lose-nothing.md).
     """
     rate = Fraction(fps).limit_denominator(1000)
     # The index goes in front of the pictures, so that a truncated file still gives those before the cut.
@@ -63,10 +64,12 @@ def read_video(path: Path, fps: float, pixels: str = "rgb24") -> Iterator[tuple[
                     f"{path} runs at {rate:g} pictures/s, but meta/info.json promises {fps:g}; mixed rates cannot be "
                     "read, convert the video first."
                 )
+            # One converter for all pictures: a fresh one for each costs five times as much as decoding.
+            convert = VideoReformatter()
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise DatasetError(f"{path}: the picture at {frame.time} s is damaged; restore it from a copy.")
-                yield round(float(frame.time or 0.0) * fps), frame.to_ndarray(format=pixels)
+                yield round(float(frame.time or 0.0) * fps), convert.reformat(frame, format=pixels).to_ndarray()
     except av.FFmpegError as error:
         raise DatasetError(f"{path} is damaged or no video ({error}); restore it from a copy.") from error
     except FileNotFoundError as error:
