@@ -16,7 +16,7 @@ SAME = 0.1
 
 def centred(y: np.ndarray) -> np.ndarray:
     """Deviations from the mean over the branches of each snapshot."""
-    return y - y.mean(axis=1, keepdims=True)
+    return np.asarray(y - y.mean(axis=1, keepdims=True))
 
 
 def nce(imagined: np.ndarray, true: np.ndarray) -> Ratio:
@@ -96,12 +96,12 @@ def regret(imagined: np.ndarray, true: np.ndarray) -> Ratio:
 def effects(y: np.ndarray) -> np.ndarray:
     """Effects of all pairs, ``(N, K(K-1)/2, D)``."""
     first, second = np.triu_indices(y.shape[1], 1)
-    return y[:, second] - y[:, first]
+    return np.asarray(y[:, second] - y[:, first])
 
 
 def _distances(imagined: np.ndarray, true: np.ndarray) -> np.ndarray:
     """``(N, K, K)``: from imagined outcome k to true outcome j."""
-    return np.linalg.norm(imagined[:, :, None] - true[:, None], axis=-1)
+    return np.asarray(np.linalg.norm(imagined[:, :, None] - true[:, None], axis=-1))
 
 
 def _costs(imagined: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Does what is done decide what happens? Arrays are ``(N, K, E)`` at one horizon, or ``(N, K, H, E)`` over time.
 
-An event counts as having happened by a horizon when it was the case at any step up to it; its probability is the
-largest one up to then.
+An event counts as having happened by a horizon when it was the case at any step up to it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ BINS = 10
 
 
 def by_horizon(values: np.ndarray) -> np.ndarray:
-    """Running maximum over time of booleans or probabilities ``(N, K, H, E)``."""
+    """Whether each has been the case so far, ``(N, K, H, E)``."""
     return np.maximum.accumulate(values, axis=2)
 
 
@@ -50,12 +49,13 @@ def expected_calibration_error(probability: np.ndarray, happened: np.ndarray) ->
     return sum(abs(p - y) * n for p, y, n in bins) / sum(n for *_, n in bins)
 
 
-def time_error(probability: np.ndarray, events: np.ndarray, before: np.ndarray, hz: float) -> Ratio:
+def time_error(happened: np.ndarray, events: np.ndarray, before: np.ndarray, hz: float) -> Ratio:
     """Mean error in seconds of when one event begins, ``(N, K, H)``, in branches where it does, truly and imagined.
 
     Args:
+        happened: probability that it has begun by each step. events: when it truly is the case.
         before: ``(N,)``, whether it was the case at the snapshot already; those are left out.
     """
-    imagined = probability > 0.5
+    imagined = happened > 0.5
     both = events.any(axis=2) & imagined.any(axis=2) & ~before[:, None]
     return mean(np.abs(events.argmax(axis=2) - imagined.argmax(axis=2)) / hz, both)

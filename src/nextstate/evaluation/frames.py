@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from nextstate.errors import DatasetError
+from nextstate.evaluation.building import Progress
 from nextstate.evaluation.growing import FRAME_STRIDE, Recipe, in_parallel, ordinary_frames
 from nextstate.evaluation.store import cache_folder, content_key, read_arrays, write_arrays
-from nextstate.evaluation.suite import Progress
 from nextstate.worlds import make_world
 
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from functools import lru_cache
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np

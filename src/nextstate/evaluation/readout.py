@@ -20,12 +20,14 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 from torch.nn import functional
 
+from nextstate.data.storage import write_bytes
 from nextstate.errors import DatasetError
 from nextstate.evaluation.agreement import CONTACT_NEWTON
+from nextstate.evaluation.building import Progress
 from nextstate.evaluation.frames import Frames
 from nextstate.evaluation.readout_network import ReadoutNetwork
-from nextstate.evaluation.store import cache_folder, content_key, write_bytes
-from nextstate.evaluation.suite import Progress, Suite, group_indices
+from nextstate.evaluation.store import cache_folder, content_key
+from nextstate.evaluation.suite import Suite, group_indices
 from nextstate.modalities import Modality, modality, modality_from_dict
 from nextstate.worlds import WORLDS
 from nextstate.worlds.base import World

@@ -61,7 +61,7 @@ class ReadoutNetwork(nn.Module):
     whitening: Tensor
 
     def whiten(self, pictures: Tensor) -> None:
-        """Sees channels uncorrelated and of unit scale from now on: hue varies far less than brightness, but tells more.
+        """From now on sees channels uncorrelated and of unit scale: hue varies less than brightness, but tells more.
 
         Args:
             pictures: a sample, ``(B, C, H, W)`` normalised.

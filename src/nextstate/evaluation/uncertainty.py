@@ -18,7 +18,7 @@ LEVELS = (0.5, 0.8, 0.95)
 
 def open_dimensions(true: np.ndarray) -> np.ndarray:
     """``(N, 1, D)``: what some two branches of a snapshot change by more than `SAME`."""
-    return np.ptp(true, axis=1, keepdims=True) > SAME
+    return np.asarray(np.ptp(true, axis=1, keepdims=True) > SAME)
 
 
 def coverage(samples: np.ndarray, true: np.ndarray, level: float, reading: np.ndarray, where: np.ndarray) -> Ratio:
