@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any
+
+from nextstate.data.storage import write_json
+from nextstate.provenance import provenance
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -90,20 +91,6 @@ def ratios(results: dict[str, Any]) -> dict[str, Any]:
     return table
 
 
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
-
-
-def commit() -> str:
-    told = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or "unknown"
-
-
 def show(table: dict[str, Any], results: dict[str, Any]) -> None:
     for task, title in TASKS.items():
         print(f"\n{title}")
@@ -130,13 +117,9 @@ def main() -> int:
     pythons["nextstate"] = sys.executable
     results = {name: probe(name, python, options.seconds, options.tasks) for name, python in pythons.items()}
     table = ratios(results)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     record = {
-        "command": " ".join(["python -m benchmarks.rivals", *sys.argv[1:]]),
-        "commit": commit(),
-        "date": date.today().isoformat(),
-        "machine": {"processor": processor(), "cores": os.cpu_count()},
-        "versions": {"stable-worldmodel": "0.1.1", "torch-world": "0.2.0", "torch": "2.13.0"},
+        **provenance(["python -m benchmarks.rivals", *sys.argv[1:]]),
+        "versions": {"stable-worldmodel": "0.1.1", "torch-world": "0.2.0"},
         "notes": [
             "Frames are pictures that a training step reads: batch x length of a window.",
             "Each rival is measured in all its variants; ratios are over its fastest one.",
@@ -145,7 +128,7 @@ def main() -> int:
         "results": results,
         "ratios": table,
     }
-    options.out.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(options.out, record)
     show(table, results)
     print(f"\n{options.out}")
     return 0
