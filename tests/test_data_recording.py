@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nextstate.cli import main
 from nextstate.commands.data import main as data_command
 from nextstate.data import storage
 from nextstate.data.check import check
@@ -205,3 +207,22 @@ def test_an_interrupted_recording_publishes_what_it_has(tmp_path: Path) -> None:
         record(PLAN, tmp_path / "d", 6, workers=1, progress=interrupt)
     assert open_dataset(tmp_path / "d").info.episodes >= 2
     assert not check(tmp_path / "d", workers=1)
+
+
+def test_the_command_records_and_builds_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["record", "--world", "push", "--out", str(tmp_path / "d"), "--episodes", "2", "--size", "16"]
+    assert main([*command, "--steps", "4", "--workers", "1", "--modalities", "rgb", "proprio"]) == 0
+    assert "2 episodes, 10 frames" in capsys.readouterr().out
+    assert list((tmp_path / "d/.nextstate/cache").glob("*/rgb.npy"))
+    assert main([*command, "--steps", "5", "--workers", "1"]) == 2
+    assert "modalities" in capsys.readouterr().err
+
+
+def test_statistics_lost_between_two_writes_come_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nextstate.data.shards.EPISODES_PER_FILE", 2)
+    record(PLAN, tmp_path / "whole", 7, workers=1)
+    record(PLAN, tmp_path / "d", 5, workers=1)
+    (tmp_path / "d/meta/stats.json").unlink()
+    record(PLAN, tmp_path / "d", 7, workers=1)
+    name = "meta/stats.json"
+    assert json.loads(tree(tmp_path / "d")[name])["action"] == json.loads(tree(tmp_path / "whole")[name])["action"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ from nextstate.data.lerobot import Dataset, content_files, content_fingerprint, 
 from nextstate.data.sources import Source, action_scale, find_sources
 from nextstate.data.storage import PARTIAL, exclusive, naming_full_disk, sync, write_json
 from nextstate.data.windows import is_validation
+from nextstate.data.workers import cores
 from nextstate.data.writer import recover
 from nextstate.errors import DatasetError, UnknownNameError
 from nextstate.modalities import StateSpec, modality, modality_from_dict
@@ -111,7 +111,7 @@ def open_cache(
             fingerprint = content_fingerprint(root)
             found = _find(home, options, lambda meta: meta["fingerprint"] == fingerprint)
             if found is None:
-                found = _build(home, dataset, options, fingerprint, on_damage, workers or os.cpu_count() or 1, progress)
+                found = _build(home, dataset, options, fingerprint, on_damage, workers or cores(), progress)
             write_json(found / META, {**_meta(found), "files": files})
     return _map(found, modalities, on_damage, root)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
@@ -17,7 +16,7 @@ from nextstate.data.format import ROW_FEATURES, STATS_PATH
 from nextstate.data.lerobot import Dataset, EpisodeEntry, open_dataset
 from nextstate.data.pictures import decoded, is_depth_map
 from nextstate.data.tables import read_table
-from nextstate.data.workers import pool_of
+from nextstate.data.workers import cores, pool_of
 from nextstate.errors import DatasetError
 
 TIME_TOLERANCE = 1e-3
@@ -44,7 +43,7 @@ def check(root: Path, workers: int | None = None, progress: Progress | None = No
     problems = [Problem(None, text) for text in dataset.damage]
     problems += [Problem(None, text) for text in _check_meta(dataset)]
     jobs = list(_parts(dataset))
-    with pool_of(min(workers or os.cpu_count() or 1, len(jobs))) as pool:
+    with pool_of(min(workers or cores(), len(jobs))) as pool:
         for done, future in enumerate(as_completed([pool.submit(_check_part, *job) for job in jobs]), 1):
             problems += future.result()
             if progress is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +15,7 @@ import numpy as np
 from nextstate.data.episode import Episode, check_finite
 from nextstate.data.format import FEATURE_OF, INFO_PATH, PRIVATE, ROW_FEATURES, Info, feature, read_info, video_feature
 from nextstate.data.shards import Row, episodes_per_file, write_shard
-from nextstate.data.workers import pool_of
+from nextstate.data.workers import cores, pool_of
 from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
 from nextstate.errors import DatasetError, HeldOutSeedError, NextstateError, SettingsError
 from nextstate.worlds import HELD_OUT_SEED, Policy, World, make_world
@@ -85,7 +84,7 @@ def record(plan: Plan, root: Path, episodes: int, workers: int | None = None, pr
         check_same(read_info(root), fresh, root)
     elif root.is_dir() and any(path.name not in (PRIVATE, "meta") for path in root.iterdir()):
         raise DatasetError(f"{root} is not empty and holds no dataset; give another folder.")
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     with writing(root, create=fresh) as writer:
         finished = writer.finished()
         todo = [i for i in range(writer.info.episodes, episodes) if i not in finished]
@@ -126,8 +125,9 @@ class _Recorder:
                 waiting.add(pool.submit(record_episode, self.plan, str(self.writer.root), index))
             if not waiting:
                 break
-            everything: list[Future[Any]] = [*waiting, *(future for _, future in self.shards)]
-            done = wait(everything, return_when=FIRST_COMPLETED).done
+            # Shards are committed in order, so only the first of them can be of use now.
+            awaited: list[Future[Any]] = [*waiting, *(future for _, future in self.shards[:1])]
+            done = wait(awaited, return_when=FIRST_COMPLETED).done
             for future in [future for future in waiting if future in done]:
                 waiting.discard(future)
                 episode = future.result()

@@ -99,7 +99,7 @@ class Writer:
         path = file_path(self.root, EPISODES_PATH, shard.number)
         write_whole(path, lambda partial: pq.write_table(table, str(partial), compression="zstd"))
         write_whole(self.root / TASKS_PATH, lambda partial: pq.write_table(tasks_table(tasks), str(partial)))
-        write_json(self.root / STATS_PATH, to_json(combined_features([*self._stats(), *map(stats_of, rows)])))
+        write_json(self.root / STATS_PATH, to_json(self._stats(rows)))
         self.info = replace(
             self.info,
             episodes=self.info.episodes + len(rows),
@@ -119,17 +119,23 @@ class Writer:
             shard = self.plan(run)
             self.commit(shard, write_shard(self.root, self.info, shard))
 
-    def _stats(self) -> list[dict[str, Stats]]:
-        if not self.info.episodes:
-            return []
+    def _stats(self, rows: Sequence[Row]) -> dict[str, Stats]:
+        """Statistics of what is published and of `rows`.
+
+        Combined episode by episode, so that they do not depend on which episodes were published together.
+        """
         path = self.root / STATS_PATH
-        if path.is_file():
-            stored = from_json(read_json(path))
-            # A writer killed between the two files leaves statistics that are ahead of the episodes.
-            if stored and all(int(found["count"][0]) == self.info.frames for found in stored.values()):
-                return [stored]
-        entries, _ = read_episodes(self.root, self.info, with_stats=True)
-        return [stats_of(entry.fields) for entry in entries]
+        stored = from_json(read_json(path)) if self.info.episodes and path.is_file() else {}
+        # A writer killed between the two files leaves statistics that are ahead of the episodes.
+        if any(int(found["count"][0]) != self.info.frames for found in stored.values()):
+            stored = {}
+        parts = [stats_of(row) for row in rows]
+        if not stored and self.info.episodes:
+            entries, _ = read_episodes(self.root, self.info, with_stats=True)
+            parts = [stats_of(entry.fields) for entry in entries] + parts
+        for part in parts:
+            stored = combined_features([stored, part]) if stored else combined_features([part])
+        return stored
 
 
 def consecutive(finished: dict[int, Finished], first: int, size: int) -> list[Finished]:
