@@ -8,7 +8,7 @@ import numpy as np
 
 from nextstate.worlds import spill_scene as scene
 from nextstate.worlds.base import CONTROL_HZ, Factor, Policy, World
-from nextstate.worlds.push import quadrants
+from nextstate.worlds.pusher import quadrants
 from nextstate.worlds.spill_policies import SKILLS, explore
 
 MAX_SPEED = 0.4
@@ -17,12 +17,12 @@ SECTORS = 8
 TOPPLED_COSINE = 0.5
 SPILLED_SHARE = 0.05
 STAINED = 0.5
-SOAKING = 2.5
+SOAKING = 4.0
 """How quickly one bead stains a tile, per second."""
 STAINING_HEIGHT = 0.03
 WICKING = 0.1
 """Share of the difference to its neighbour that a tile soaks up in one control step."""
-WETTING = 0.5
+WETTING = 0.35
 """How quickly one bead in the intake wets the motor, per second."""
 WET, DEAD = 0.3, 0.7
 """Wetness at which the current begins to drop, and at which it is gone."""
@@ -46,11 +46,12 @@ class Spill(World):
     """
 
     name = "spill"
+    version = 2
     action_size = 2
     proprio_size = 4
     touch_shape = (1, SECTORS)
     skin = ("finger",)
-    timestep = 0.005
+    timestep = 0.004
     max_steps = 80
     events = ("toppled", "spilled", "cloth_stained", "motor_wet", "motor_stopped")
     outcome_groups = {
@@ -67,9 +68,9 @@ class Spill(World):
     }
     factor_ranges = {
         "mirrored": Factor(0, 1, integer=True),
-        "bottle_mass": Factor(0.15, 0.45, held_out=(0.26, 0.32)),
-        "bottle_friction": Factor(0.4, 0.9, held_out=(0.58, 0.68)),
-        "bead_mass": Factor(0.002, 0.004, held_out=(0.0028, 0.0032)),
+        "bottle_mass": Factor(0.12, 0.36, held_out=(0.21, 0.26)),
+        "bottle_friction": Factor(0.4, 0.8, held_out=(0.55, 0.63)),
+        "bead_mass": Factor(0.0018, 0.0036, held_out=(0.0025, 0.0029)),
         "bead_viscosity": Factor(0.5, 3.0, held_out=(1.4, 1.9)),
         "rotor_speed": Factor(4.0, 7.0),
         "liquid_hue": Factor(0.0, 1.0),
@@ -85,18 +86,19 @@ class Spill(World):
     def layout(self, rng: np.random.Generator, factors: dict[str, float]) -> None:
         # Places are drawn with the motor to the right, and mirrored by `side` where they are used.
         factors["side"] = -1.0 if factors["mirrored"] else 1.0
-        start = float(rng.uniform(-0.1, -0.045))
+        start = float(rng.uniform(-0.135, -0.075))
         mouth = start + scene.BOTTLE_WIDTH / 2 + scene.BOTTLE_HEIGHT
         factors["bottle_start"] = start
-        factors["motor_start"] = min(mouth + float(rng.uniform(0.045, 0.085)), 0.253)
+        factors["motor_start"] = min(mouth + float(rng.uniform(0.05, 0.12)), 0.253)
         factors["cloth_start"] = start + scene.BOTTLE_WIDTH / 2 + float(rng.uniform(0.02, 0.09))
-        factors["cloth_length"] = factors["motor_start"] - float(rng.uniform(0, 0.025)) - factors["cloth_start"]
+        factors["cloth_length"] = factors["motor_start"] - float(rng.uniform(0, 0.012)) - factors["cloth_start"]
         while True:
             spot = rng.uniform((-0.3, 0.03), (0.3, 0.32))
             along = spot[0] * factors["side"]
             if spot[1] > 0.23 or (abs(along - start) > 0.12 and along < factors["motor_start"] - 0.03):
                 break
         factors["finger_x"], factors["finger_z"] = float(spot[0]), float(spot[1])
+        factors["disorder"] = float(rng.integers(2**31))
 
     def scene(self, factors: Mapping[str, float]) -> str:
         return scene.spill_scene(factors, self.timestep, self.size)
@@ -116,7 +118,8 @@ class Spill(World):
         centre = np.array([factors["side"] * factors["bottle_start"], scene.BOTTLE_HEIGHT / 2])
         qpos[self._bottle] = (*centre, 0)
         qpos[self._finger] = factors["finger_x"], factors["finger_z"]
-        qpos[self._beads] = (scene.bead_grid() + centre).ravel()
+        disorder = np.random.default_rng(int(factors["disorder"]))
+        qpos[self._beads] = (scene.bead_grid(disorder) + centre).ravel()
         self.data.qvel[self._rotor] = factors["rotor_speed"]
         self.memory["stain"] = np.zeros(scene.TILES)
         self.memory["wetness"] = np.zeros(1)
@@ -210,15 +213,15 @@ class Spill(World):
 
     def bottle_pose(self) -> np.ndarray:
         """``(x, z, tilt)`` of the bottle's centre: metres, and radians from upright, positive towards +x."""
-        return self.data.qpos[self._bottle].copy()
+        return np.array(self.data.qpos[self._bottle])
 
     def finger_position(self) -> np.ndarray:
         """``(x, z)`` of the finger in metres."""
-        return self.data.qpos[self._finger].copy()
+        return np.array(self.data.qpos[self._finger])
 
     def bead_positions(self) -> np.ndarray:
         """``(BEADS, 2)``: x and z of every bead in metres."""
-        return self.data.qpos[self._beads].reshape(-1, 2).copy()
+        return np.array(self.data.qpos[self._beads]).reshape(-1, 2)
 
     def in_bottle(self) -> np.ndarray:
         """Which beads ``(BEADS,)`` are inside the bottle."""
@@ -226,7 +229,7 @@ class Spill(World):
         away = self.bead_positions() - (x, z)
         across = away @ (np.cos(tilt), -np.sin(tilt))
         up = away @ (np.sin(tilt), np.cos(tilt))
-        return (np.abs(across) < scene.BOTTLE_WIDTH / 2) & (np.abs(up) < scene.BOTTLE_HEIGHT / 2)
+        return np.asarray((np.abs(across) < scene.BOTTLE_WIDTH / 2) & (np.abs(up) < scene.BOTTLE_HEIGHT / 2))
 
     def motor_side(self) -> float:
         """1 when the motor stands to the right of the bottle, -1 to the left."""

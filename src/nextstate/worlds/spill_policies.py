@@ -50,7 +50,7 @@ def towards(world: Spill, target: np.ndarray, speed: float) -> np.ndarray:
         escape = np.sign(finger[0] - centre[0]) * 0.05 if abs(finger[0] - centre[0]) < across else 0.0
         target = np.array([finger[0] + escape, over + 0.01]) if climbing else np.array([target[0], over])
     away = (target - finger) * 15
-    return away * min(speed / max(float(np.linalg.norm(away)), 1e-9), 1.0)
+    return np.asarray(away * min(speed / max(float(np.linalg.norm(away)), 1e-9), 1.0))
 
 
 def go(world: Spill, target: Callable[[], np.ndarray], speed: float, patience: int = 40) -> Iterator[np.ndarray]:
@@ -103,8 +103,8 @@ def wander(rng: np.random.Generator, steps: int) -> Iterator[np.ndarray]:
 
 
 def _attempt(world: Spill, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    way = world.motor_side() * (1.0 if rng.random() < 0.62 else -1.0)
-    kind = rng.choice(["strong", "brief", "low", "weak", "any"], p=[0.28, 0.2, 0.2, 0.2, 0.12])
+    way = world.motor_side() * (1.0 if rng.random() < 0.64 else -1.0)
+    kind = rng.choice(["strong", "brief", "low", "weak", "any"], p=[0.24, 0.2, 0.2, 0.21, 0.15])
     if kind == "strong":
         height, speed, steps = rng.uniform(0.11, 0.165), rng.uniform(0.7, 1.0), int(rng.integers(6, 13))
     elif kind == "brief":
@@ -123,13 +123,13 @@ def explore(rng: np.random.Generator) -> Policy:
     """Pushes of many kinds with rests and wandering in between; commands carry a little noise."""
 
     def routine(world: Spill, rng: np.random.Generator) -> Iterator[np.ndarray]:
-        yield from wander(rng, int(rng.integers(0, 12))) if rng.random() < 0.5 else rest(int(rng.integers(0, 10)))
+        yield from wander(rng, int(rng.integers(0, 16))) if rng.random() < 0.5 else rest(int(rng.integers(0, 16)))
         while True:
             yield from _attempt(world, rng)
             if rng.random() < 0.5:
-                yield from rest(int(rng.integers(3, 16)))
+                yield from rest(int(rng.integers(2, 12)))
             else:
-                yield from wander(rng, int(rng.integers(3, 16)))
+                yield from wander(rng, int(rng.integers(2, 12)))
 
     def noisy(world: Spill, rng: np.random.Generator) -> Iterator[np.ndarray]:
         for command in routine(world, rng):

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nextstate.worlds.scene import rgb
+
 BEAD_RADIUS = 0.0125
 LAYERS = 3
 ROWS = (4, 3, 4, 3, 4, 3)
@@ -26,9 +28,9 @@ HALF_DEPTH = LAYERS * BEAD_RADIUS + 0.004
 FINGER_RADIUS = 0.021
 FINGER_X = 0.335
 FINGER_Z = (0.025, 0.42)
-FINGER_GAIN = 10.0
+FINGER_GAIN = 12.0
 
-COUNTER_END = 0.335
+COUNTER_END = 0.325
 FLOOR = -0.35
 TILES = 12
 
@@ -46,16 +48,20 @@ _CAMERA_HEIGHT = 0.12
 _HALF_VIEW = 0.355
 
 _EVERY_LAYER = 2**LAYERS - 1
+_CORNERS = (("foot_left", -1, -1), ("foot_right", 1, -1), ("mouth_left", -1, 1), ("mouth_right", 1, 1))
 
 
-def bead_grid() -> np.ndarray:
-    """Packed positions in the bottle's frame ``(BEADS, 2)`` (x, z), the origin being the bottle's centre."""
+def bead_grid(rng: np.random.Generator) -> np.ndarray:
+    """Packed positions in the bottle's frame ``(BEADS, 2)`` (x, z), the origin being the bottle's centre.
+
+    A hair's breadth of disorder, drawn from `rng`, makes the layers flow apart once they flow.
+    """
     spots = []
-    for _ in range(LAYERS):
-        for row, count in enumerate(ROWS):
+    for layer in range(LAYERS):
+        for row, count in enumerate(ROWS[:: 1 if layer % 2 else -1]):
             z = -BOTTLE_HEIGHT / 2 + WALL + BEAD_RADIUS * (1 + row * 3**0.5 * 1.01)
             spots += [((2 * i - count + 1) * BEAD_RADIUS * 1.015, z) for i in range(count)]
-    return np.array(spots)
+    return np.array(spots) + rng.uniform(-2e-4, 2e-4, (BEADS, 2))
 
 
 def liquid_colour(factors: Mapping[str, float]) -> np.ndarray:
@@ -78,7 +84,7 @@ def spill_scene(factors: Mapping[str, float], timestep: float, size: int) -> str
     table = np.array([1.0, 0.86, 0.7]) * factors["table_shade"]
     return f"""
     <mujoco>
-      <option timestep="{timestep}" cone="pyramidal" solver="CG" iterations="10" ls_iterations="6"/>
+      <option timestep="{timestep}" cone="pyramidal" solver="CG" iterations="40" ls_iterations="20"/>
       <visual>
         <headlight ambient="{light * 0.6} {light * 0.6} {light * 0.6}" diffuse="{light} {light} {light}"
                    specular="0 0 0"/>
@@ -87,7 +93,7 @@ def spill_scene(factors: Mapping[str, float], timestep: float, size: int) -> str
         <quality shadowsize="0" offsamples="0" numslices="16" numstacks="8"/>
       </visual>
       <statistic extent="1" center="0 0 0"/>
-      <default><geom condim="1" contype="0" conaffinity="0" solref=".012 1"/></default>
+      <default><geom condim="1" contype="0" conaffinity="0" solref=".01 1" solimp=".9 .95 .001"/></default>
       <worldbody>
         <camera name="main" fovy="{fovy}" xyaxes="1 0 0 0 {sine} {cosine}"
                 pos="0 {-_CAMERA_DISTANCE * cosine} {_CAMERA_HEIGHT + _CAMERA_DISTANCE * sine}"/>
@@ -167,7 +173,7 @@ def _bottle(factors: Mapping[str, float]) -> str:
     corners = "".join(
         f'<geom name="corner_{name}" type="sphere" size="{thin}" mass="0" rgba="0 0 0 0" '
         f'pos="{x * (across - thin)} 0 {z * (up - thin)}"/>'
-        for name, x, z in CORNERS
+        for name, x, z in _CORNERS
     )
     return f"""
       <geom name="bottle_bottom" type="box" pos="0 0 {thin - up}" size="{across} {HALF_DEPTH} {thin}"
@@ -179,9 +185,6 @@ def _bottle(factors: Mapping[str, float]) -> str:
       <geom name="bottle_back" type="box" pos="0 {HALF_DEPTH + 0.002} 0" size="{across} .002 {up}"
             mass="0" rgba="{inside} 1"/>
       {corners}"""
-
-
-CORNERS = (("foot_left", -1, -1), ("foot_right", 1, -1), ("mouth_left", -1, 1), ("mouth_right", 1, 1))
 
 
 def _beads(factors: Mapping[str, float]) -> str:
@@ -207,16 +210,18 @@ def _pairs(factors: Mapping[str, float]) -> str:
     """What the bottle and the finger touch; the bottle stands and lies on its four corners."""
     grip = f'condim="3" friction="{factors["bottle_friction"]} {factors["bottle_friction"]} .005 .0001 .0001"'
     walls = ("bottle_bottom", "bottle_left", "bottle_right")
-    corners = [f"corner_{name}" for name, _, _ in CORNERS]
-    pairs = [(corner, ground, grip) for corner in corners for ground in ("counter", "floor")]
-    pairs += [(wall, "counter_edge", grip) for wall in walls]
+    corners = [f"corner_{name}" for name, _, _ in _CORNERS]
+    hard, soft = 'solref=".01 1"', 'solref=".03 1" solimp="0 .95 .005"'
     smooth = 'condim="3" friction=".2 .2 .005 .0001 .0001"'
-    pairs += [(corner, part, smooth) for corner in corners for part in ("motor", "motor_foot")]
-    pairs += [(wall, "motor_rim", smooth) for wall in walls]
-    pairs += [("finger", part, smooth) for part in (*walls, *corners[2:])]
-    pairs += [("finger", part, 'condim="1"') for part in ("motor", "motor_foot")]
-    return "".join(f'<pair geom1="{one}" geom2="{two}" {how} solref=".012 1"/>' for one, two, how in pairs)
+    pairs = [(corner, ground, f"{grip} {hard}") for corner in corners for ground in ("counter", "floor")]
+    pairs += [(wall, "counter_edge", f"{grip} {hard}") for wall in walls]
+    pairs += [(corner, part, f"{smooth} {hard}") for corner in corners for part in ("motor", "motor_foot")]
+    pairs += [(wall, "motor_rim", f"{smooth} {hard}") for wall in walls]
+    # The fingertip gives way over some millimetres, so that a steady push is felt as a steady force.
+    pairs += [("finger", part, f"{smooth} {soft}") for part in (*walls, *corners[2:])]
+    pairs += [("finger", part, f'condim="1" {soft}') for part in ("motor", "motor_foot")]
+    return "".join(f'<pair geom1="{one}" geom2="{two}" {how}/>' for one, two, how in pairs)
 
 
 def _rgb(colour: np.ndarray) -> str:
-    return " ".join(f"{c:.4f}" for c in np.clip(colour, 0, 1))
+    return rgb(tuple(colour))
