@@ -10,7 +10,7 @@ import numpy as np
 
 from nextstate.errors import DatasetError
 from nextstate.evaluation.building import Progress
-from nextstate.evaluation.growing import FRAME_STRIDE, Recipe, in_parallel, ordinary_frames
+from nextstate.evaluation.growing import FRAME_STRIDE, Recipe, crew, ordinary_frames
 from nextstate.evaluation.store import cache_folder, content_key, read_arrays, write_arrays
 from nextstate.worlds import make_world
 
@@ -72,10 +72,11 @@ def drawn_frames(
         arrays = read_arrays(path)
     else:
         grown = []
-        for episode in in_parallel(ordinary_frames, recipe, episodes, workers):
-            grown.append(episode)
-            if progress:
-                progress("true frames for the readout", len(grown), len(episodes))
+        with crew(workers) as over:
+            for episode in over(ordinary_frames, recipe, episodes):
+                grown.append(episode)
+                if progress:
+                    progress("true frames for the readout", len(grown), len(episodes))
         arrays = {name: np.concatenate([one[name] for one in grown]) for name in grown[0]}
         write_arrays(path, arrays)
     states = {name: value for name, value in arrays.items() if name not in ("outcomes", "events")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -33,8 +34,8 @@ class Recipe:
         world, size: the simulator and the height and width of its pictures.
         alternatives, horizon, context: K branches of H steps after C states of history.
         seed: of the suite; every candidate derives its own scene and choices from it.
-        probes: candidates below this number also get branches of the perturbed and of the wrong simulator.
-        pictures: candidates below this number also keep the true pictures of their branches.
+        probes: rows of the suite below this number also get branches of the perturbed and of the wrong simulator.
+        pictures: rows below this number also keep the true pictures of their branches.
     """
 
     world: str
@@ -52,24 +53,23 @@ class Recipe:
 
 
 def grow(recipe: Recipe, candidate: int) -> Arrays:
-    """One snapshot from the middle of a held-out episode, its history, and K true futures.
+    """One snapshot from the middle of a held-out episode, its history, and K true futures without pictures.
 
-    Half of the episodes follow the world's exploratory policy, half one of its scripted skills. In three of
-    four the instant lies shortly before an event begins, so that what is done next decides about it.
+    Half of the episodes follow the world's exploratory policy, half one of its scripted skills; half of them begin
+    with a wait. In three of four the instant lies shortly before an event begins, so that what is done next decides.
     """
     world = _world(recipe.world, recipe.size)
     rng = np.random.default_rng([recipe.seed, candidate, 1])
     world.reset(seed=recipe.scene_seed(candidate))
     policy = _some_policy(world, rng, skill_share=0.5)
+    wait = int(rng.integers(recipe.context, 2 * recipe.context)) if rng.random() < 0.5 else 0
     snapshots, commands, events = [world.snapshot()], [], [world.events_now()]
-    for _ in range(max(world.max_steps, recipe.context + recipe.horizon)):
-        commands.append(_bounded(policy(world)))
+    for step in range(max(world.max_steps, recipe.context + recipe.horizon)):
+        commands.append(_bounded(policy(world)) if step >= wait else np.zeros(world.action_size, np.float32))
         world.advance_action(commands[-1])
         snapshots.append(world.snapshot())
         events.append(world.events_now())
     instant = _instant(np.stack(events), recipe, rng)
-    snapshot = snapshots[instant]
-
     start = instant - recipe.context + 1
     history: dict[str, list[np.ndarray]] = {}
     for earlier in snapshots[start : instant + 1]:
@@ -77,22 +77,39 @@ def grow(recipe: Recipe, candidate: int) -> Arrays:
         for name, reading in world.observe().items():
             history.setdefault(name, []).append(reading)
     grown: Arrays = {
-        "snapshot": np.frombuffer(snapshot.to_bytes(), np.uint8),
+        "snapshot": np.frombuffer(snapshots[instant].to_bytes(), np.uint8),
         "instant": np.array(instant),
         "outcome_before": world.outcome().astype(np.float32),
         "events_before": world.events_now(),
         "history_actions": np.stack(commands[start:instant]),
     }
     grown |= {f"history.{name}": np.stack(readings) for name, readings in history.items()}
-    wanted = SENSES + (PICTURES if candidate < recipe.pictures else ())
-    branches = _branches(world, snapshot, np.stack(commands[instant:]), recipe, rng, wanted)
-    grown |= {name: np.stack([branch[name] for branch in branches]) for name in branches[0]}
-    if candidate < recipe.probes:
-        off = perturbed(world, snapshot, np.random.default_rng([recipe.seed, candidate, 2]))
-        grown |= {f"chaos.{n}": v for n, v in _replay(world, off, grown["actions"]).items()}
+    branches = _branches(world, snapshots[instant], np.stack(commands[instant:]), recipe, rng)
+    return grown | {name: np.stack([branch[name] for branch in branches]) for name in branches[0]}
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A row of the suite that is to be looked at more closely: its number, its snapshot and actions ``(K, H, A)``."""
+
+    row: int
+    snapshot: bytes
+    actions: np.ndarray
+
+
+def look_closer(recipe: Recipe, grown: Grown) -> Arrays:
+    """Pictures of the true branches, and the branches of two simulators that are almost right."""
+    world, snapshot = _world(recipe.world, recipe.size), Snapshot.from_bytes(grown.snapshot)
+    found: Arrays = {}
+    if grown.row < recipe.pictures:
+        branches = _replay(world, snapshot, grown.actions, PICTURES)
+        found |= {name: branches[name] for name in PICTURES}
+    if grown.row < recipe.probes:
+        off = perturbed(world, snapshot, np.random.default_rng([recipe.seed, grown.row, 2]))
+        found |= _named("chaos", _replay(world, off, grown.actions, ("touch",)))
         wrong = make_world(recipe.world, recipe.size)  # Its own, since it will be altered.
-        grown |= {f"wrong.{n}": v for n, v in _replay(wrong, snapshot, grown["actions"], WrongPhysics()).items()}
-    return grown
+        found |= _named("wrong", _replay(wrong, snapshot, grown.actions, ("touch",), WrongPhysics()))
+    return found
 
 
 def ordinary_outcomes(recipe: Recipe, episode: int) -> Arrays:
@@ -121,20 +138,24 @@ def _ordinary(recipe: Recipe, episode: int, first_seed: int, draw: bool) -> Arra
     return {name: np.stack(values) for name, values in rows.items()}
 
 
-def in_parallel(
-    function: Callable[[Recipe, int], Arrays], recipe: Recipe, numbers: Sequence[int], workers: int
-) -> Iterator[Arrays]:
-    """`function` over `numbers`, in order, on `workers` processes."""
-    if workers <= 1 or len(numbers) <= 1:
-        yield from (function(recipe, number) for number in numbers)
+Map = Callable[[Callable[[Recipe, Any], Arrays], Recipe, Sequence[Any]], Iterator[Arrays]]
+"""Applies a function of a recipe and an item to many items, and yields the results in order."""
+
+
+@contextmanager
+def crew(workers: int) -> Iterator[Map]:
+    """`workers` processes that grow things; this process alone does so for one worker or fewer."""
+    if workers <= 1:
+        yield lambda function, recipe, items: (function(recipe, item) for item in items)
         return
-    # A forked child inherits a graphics context that it must not use, hence spawn.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quieten) as pool:
-        try:
-            yield from pool.map(function, [recipe] * len(numbers), numbers)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # A forked child would inherit a graphics context that it must not use, hence spawn.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quieten)
+    try:
+        yield lambda function, recipe, items: pool.map(function, [recipe] * len(items), items)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _quieten() -> None:
@@ -150,7 +171,6 @@ def _branches(
     factual: np.ndarray,
     recipe: Recipe,
     rng: np.random.Generator,
-    wanted: Sequence[str],
 ) -> list[Arrays]:
     horizon = recipe.horizon
     factual = np.concatenate([factual, np.zeros((horizon, world.action_size), np.float32)])[:horizon]
@@ -164,7 +184,7 @@ def _branches(
             chooser = _some_policy(world, rng, skill_share=1.0)
         else:
             chooser = _follow(_variant(kind, factual, rng))
-        branches.append(_roll(world, chooser, horizon, wanted))
+        branches.append(_roll(world, chooser, horizon, SENSES))
     return branches
 
 
@@ -190,14 +210,24 @@ def _roll(world: World, policy: Policy, horizon: int, wanted: Sequence[str]) -> 
     return {name: np.stack(values) for name, values in rows.items()}
 
 
-def _replay(world: World, snapshot: Snapshot, actions: np.ndarray, wrong: WrongPhysics | None = None) -> Arrays:
+def _replay(
+    world: World,
+    snapshot: Snapshot,
+    actions: np.ndarray,
+    wanted: Sequence[str],
+    wrong: WrongPhysics | None = None,
+) -> Arrays:
     branches = []
     for sequence in actions:
         world.restore(snapshot)
         if wrong is not None:
             wrong.apply(world.model)
-        branches.append(_roll(world, _follow(sequence), len(sequence), ("touch",)))
-    return {name: np.stack([b[name] for b in branches]) for name in ("outcomes", "events", "touch")}
+        branches.append(_roll(world, _follow(sequence), len(sequence), wanted))
+    return {name: np.stack([b[name] for b in branches]) for name in ("outcomes", "events", *wanted)}
+
+
+def _named(owner: str, arrays: Arrays) -> Arrays:
+    return {f"{owner}.{name}": value for name, value in arrays.items()}
 
 
 def _follow(commands: np.ndarray) -> Policy:
@@ -220,7 +250,8 @@ def _instant(events: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> in
     before = onsets - rng.integers(1, max(recipe.horizon // 2, 2), len(onsets))
     before = before[(before >= earliest) & (before <= latest)]
     if len(before) and rng.random() < 0.75:
-        return int(rng.choice(before))
+        # The first event is the one that most depends on what is done; later ones may follow by themselves.
+        return int(before[0]) if rng.random() < 0.5 else int(rng.choice(before))
     return int(rng.integers(earliest, latest + 1))
 
 

@@ -46,7 +46,8 @@ class Floors:
     @staticmethod
     def of(suite: Suite) -> Floors:
         """From the branches of the perturbed simulator; 0 where the suite has none."""
-        true, off = suite.scale(suite.outcomes[: suite.probes]), suite.scale(suite.arrays["chaos.outcomes"])
+        true = suite.scale(suite.outcomes[: suite.probes])
+        off = suite.scale(suite.arrays["chaos.outcomes"]) if suite.probes else true
         steps = range(suite.recipe.horizon)
         return Floors(
             {

@@ -20,7 +20,7 @@ from nextstate.worlds.base import World
 if TYPE_CHECKING:
     from nextstate.models.protocol import History
 
-FORMAT = 1
+FORMAT = 3
 """Of suites on disk."""
 FLIP_SHARE, NULL_SHARE = 0.30, 0.20
 
@@ -35,7 +35,7 @@ class Suite:
             ``proprio``, ``touch`` ``(N, K, H, *shape)``, ``rgb``, ``depth``, ``motion`` ``(P, K, H, *shape)``,
             ``outcome_before (N, D)``, ``events_before (N, E)``, ``history.* (N, C, *shape)``,
             ``history_actions (N, C-1, A)``, ``chaos.*`` and ``wrong.*`` ``(Q, K, H, ...)``,
-            ``climate_mean``, ``climate_std`` ``(D,)``, ``event_rate (E,)``. Depth and motion in half precision.
+            ``climate_mean``, ``climate_std`` ``(D,)`` (floored), ``event_rate (E,)``. Depth and motion are halves.
         snapshots: N snapshots, serialised.
     """
 
@@ -65,15 +65,15 @@ class Suite:
     @property
     def probes(self) -> int:
         """Q: how many first snapshots have branches of the perturbed and of the wrong simulator."""
-        return len(self.arrays["chaos.outcomes"])
+        return len(self.arrays.get("chaos.outcomes", ()))
 
     @property
     def pictured(self) -> int:
         """P: how many first snapshots keep the true pictures of their branches."""
-        return len(self.arrays["rgb"])
+        return len(self.arrays.get("rgb", ()))
 
     def scale(self, outcomes: np.ndarray) -> np.ndarray:
-        """Outcomes ``(..., D)`` minus their climatological mean, over its standard deviation; constants become 0."""
+        """Outcomes ``(..., D)`` minus their climatological mean, over its standard deviation; 0 where constant."""
         std = self.arrays["climate_std"]
         weight = np.where(std > 1e-6, 1.0 / np.maximum(std, 1e-6), 0.0)
         return np.asarray((outcomes - self.arrays["climate_mean"]) * weight)
