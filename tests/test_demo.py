@@ -71,7 +71,7 @@ def test_the_table_puts_the_model_beside_truth_and_models_that_must_lose() -> No
             "flips": {"toppled": 0.75, "spilled": None},
         }
 
-    baselines = {"oracle": figures(0.0), "copy-last": figures(1.0), "action-blind": figures(1.0), "reversed": {}}
+    baselines = {"oracle": figures(0.0), "copy_last": figures(1.0), "blind": figures(1.0), "reversed": {}}
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(demo.table(Evaluation("push", "m", figures(0.25), baselines=baselines)))
     lines = [line.split() for line in console.export_text().splitlines()]

@@ -203,7 +203,7 @@ def finish(config: Config, evaluations: Sequence[Path], seconds: Mapping[str, fl
     console.print(str((config.out / "report.html").resolve()))
 
 
-SHOWN = {"oracle": "true simulator", "copy-last": "copies the last state", "action-blind": "blind to actions"}
+SHOWN = {"oracle": "true simulator", "copy_last": "copies the last state", "blind": "blind to actions"}
 
 
 def table(evaluation: Evaluation) -> Any:
