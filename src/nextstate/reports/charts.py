@@ -123,10 +123,10 @@ def group_curves(chapter: Chapter) -> str:
     )
     for index, (name, metrics) in enumerate(groups.items()):
         values = [figure(metrics, "nce", h) for h in horizons]
-        plot.line(seconds, values, f"group group{index % 4}", name.replace("_", " "))
+        plot.line(seconds, values, f"group group{index % 6}", name.replace("_", " "))
         for second, value in zip(seconds, values, strict=True):
             if value is not None:
-                plot.dot(second, value, f"group group{index % 4}", 2.5, f"{name}: {value:.3g}")
+                plot.dot(second, value, f"group group{index % 6}", 2.5, f"{name}: {value:.3g}")
     return plot.render()
 
 

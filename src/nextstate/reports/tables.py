@@ -10,7 +10,7 @@ from typing import Any
 from nextstate.reports.chapter import Chapter, figure, interval, retrieval_key
 
 ABOUT = {
-    "oracle": "the true simulator",
+    "oracle": "the true simulator, as the readout sees it",
     "copy-last": "nothing will change",
     "action-blind": "the model, told of no action",
     "blind": "the true average over actions",
@@ -151,7 +151,7 @@ def made(chapter: Chapter) -> str:
             for k, word in (("flip_share", "flips"), ("null_share", "nulls"))
             if suite.get(k)
         ]
-        seed = [f"held-out seeds from {suite['seed']}"] if "seed" in suite else []
+        seed = [f"held-out scenes of seed {suite['seed']}"] if "seed" in suite else []
         rows.append(("suite", escape(", ".join(parts + shares + seed))))
     readout: Mapping[str, Any] = found.readout.get("r2") or {}
     if readout:
