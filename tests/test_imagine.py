@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from nextstate.imagination import compare, plan, policy_named, reach, rollout
 from nextstate.imagination.clip import FORMATS, draw_clip, encode_clip
 from nextstate.imagination.pictures import draw_errors, over
 from nextstate.modalities import MODALITIES
+from nextstate.models import pretrained
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.worlds import HELD_OUT_SEED, World, make_world
 
@@ -189,3 +191,25 @@ def test_command_names_what_is_wrong(
     assert main(["imagine", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_command_with_a_model_folder(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Events are only told where something can read them; a model of another world is refused."""
+    model = Drifting(world)
+    config = {"spec": pretrained.spec_to_dict(model.spec)}
+    monkeypatch.setattr(pretrained, "read_config", lambda folder: config)
+    monkeypatch.setattr(pretrained, "from_pretrained", lambda folder: model)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    arguments = ["imagine", "--model", "folder", "--world", "push", "--horizon", "3", "--out", str(tmp_path / "a.gif")]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "?" in told and "nextstate evaluate" in told
+    config["spec"]["name"] = "spill-small"
+    assert main(arguments) == 2
+    assert "trained in world 'spill'" in capsys.readouterr().err
+    config["spec"]["name"] = "mine"
+    model.spec = replace(model.spec, action_size=7)
+    assert main(arguments) == 2
+    assert "its actions have 7 numbers" in capsys.readouterr().err

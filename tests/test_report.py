@@ -30,8 +30,9 @@ def some_showcase(world_name: str, plans: list[str], snapshots: int = 2, horizon
     """True branches, beside an imagination that lags one step behind, and loses colour."""
     world = make_world(world_name)
     instants = [reach(world, HELD_OUT_SEED + seed, 2) for seed in range(snapshots)]
-    actions = [np.stack([plan(world, instant.snapshot, text, horizon) for text in plans]) for instant in instants]
-    grown = [world.branch(instant.snapshot, commands) for instant, commands in zip(instants, actions, strict=True)]
+    snapshots_taken = [instant.snapshot for instant in instants if instant.snapshot is not None]
+    actions = [np.stack([plan(world, snapshot, text, horizon) for text in plans]) for snapshot in snapshots_taken]
+    grown = [world.branch(snapshot, commands) for snapshot, commands in zip(snapshots_taken, actions, strict=True)]
     truth = {name: np.stack([branches.states[name] for branches in grown]) for name in world.modalities}
     imagined = {
         name: np.concatenate([values[:, :, :1], values[:, :, :-1]], axis=2) * 0.9 for name, values in truth.items()
