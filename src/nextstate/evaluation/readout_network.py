@@ -51,7 +51,10 @@ class ReadoutNetwork(nn.Module):
         self.middle_points = SpatialSoftArgmax(2 * width, 16)
         self.seen = nn.Sequential(nn.LazyLinear(256), nn.SiLU())
         self.contact = nn.Linear(256, 1)
-        self.mix = nn.Sequential(nn.Linear(256 + vector, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU())
+        # Few numbers that tell much: without an entrance of their own they drown among what is seen.
+        self.feel = nn.Sequential(nn.Linear(vector, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
+        self.mix = nn.Sequential(nn.Linear(256 + 64, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU())
+        self.forget = nn.Dropout(0.25)
         self.place = nn.Linear(3 * (32 + 16), outcomes)
         self.gate = nn.Linear(256, outcomes)
         self.remainder = nn.Linear(256, outcomes)
@@ -73,13 +76,14 @@ class ReadoutNetwork(nn.Module):
 
     def forward(self, pictures: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outcomes ``(B, D)``, event logits ``(B, E)``, and the logit of contact from pictures alone ``(B,)``."""
-        white = functional.conv2d(pictures - self.middle_colour[:, None, None], self.whitening[:, :, None, None])
+        shift = -(self.whitening @ self.middle_colour)
+        white = functional.conv2d(pictures, self.whitening[:, :, None, None], shift)
         fine = self.fine(functional.pixel_unshuffle(white, self.patch))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
         points = torch.cat([self.fine_points(fine), self.middle_points(middle)], dim=1)
         seen = self.seen(torch.cat([points, coarse.float().flatten(1)], dim=1))
-        mixed = self.mix(torch.cat([seen, vectors], dim=1))
+        mixed = self.mix(torch.cat([self.forget(seen), self.feel(vectors)], dim=1))
         # What is linear in positions keeps their precision; the gate switches it off for what is absent.
         outcomes = torch.sigmoid(self.gate(mixed)) * self.place(points) + self.remainder(mixed)
         return outcomes, self.events(mixed), self.contact(seen)[:, 0]
