@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from nextstate.commands import demo
 from nextstate.errors import SettingsError, UnknownNameError
-from nextstate.evaluation.results import Evaluation
 
 
 def test_time_is_divided_among_the_worlds() -> None:
@@ -61,20 +58,3 @@ def test_each_command_is_given_what_the_one_before_made() -> None:
     }
     assert given["record"][given["record"].index("--out") + 1] == given["pretrain"][1] == "d/push/data"
     assert given["evaluate"][given["evaluate"].index("--model") + 1] == "d/push/run/model"
-
-
-def test_the_table_puts_the_model_beside_truth_and_models_that_must_lose() -> None:
-    def figures(nce: float) -> dict[str, object]:
-        return {
-            "nce": {"0.5": nce, "1.0": nce, "2.0": None},
-            "retrieval_at_8": {"1.0": 1 - nce},
-            "flips": {"toppled": 0.75, "spilled": None},
-        }
-
-    baselines = {"oracle": figures(0.0), "copy_last": figures(1.0), "blind": figures(1.0), "reversed": {}}
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(demo.table(Evaluation("push", "m", figures(0.25), baselines=baselines)))
-    lines = [line.split() for line in console.export_text().splitlines()]
-    assert ["the", "model", "0.25", "0.25", "-", "0.75", "0.75"] in lines
-    assert ["true", "simulator", "0.00", "0.00", "-", "1.00", "0.75"] in lines
-    assert not any("reversed" in line for line in lines)

@@ -9,10 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nextstate.evaluation.results import Evaluation
+from typing import Any
 
 FEWEST_EPISODES, MOST_EPISODES = 24, 600
 """Below the first there is too little to learn from, above the second a few minutes of training see nothing twice."""
@@ -188,9 +185,10 @@ def command_line(verb: str, arguments: Sequence[str]) -> str:
 
 
 def finish(config: Config, evaluations: Sequence[Path], seconds: Mapping[str, float]) -> None:
-    """Prints the table and where the report is, and notes how long each stage took."""
+    """Prints the tables and where the report is, and notes how long each stage took."""
     from rich.console import Console
 
+    from nextstate.commands.evaluate import table
     from nextstate.data.storage import write_json
     from nextstate.evaluation.results import Evaluation
 
@@ -199,32 +197,5 @@ def finish(config: Config, evaluations: Sequence[Path], seconds: Mapping[str, fl
     for path in evaluations:
         console.print()
         console.print(table(Evaluation.load(path)))
-    console.print("\nNCE: error of the effect of an action, 0 perfect, 1 blind to actions. Open in a browser:")
+    console.print("\nTruth above, imagination below; open in a browser:")
     console.print(str((config.out / "report.html").resolve()))
-
-
-SHOWN = {"oracle": "true simulator", "copy_last": "copies the last state", "blind": "blind to actions"}
-
-
-def table(evaluation: Evaluation) -> Any:
-    """The model beside the oracle and two models that must lose."""
-    from rich.table import Table
-
-    from nextstate.reports.chapter import figure, retrieval_key
-
-    horizons = list(evaluation.metrics.get("nce", {}))
-    retrieval = retrieval_key(evaluation.metrics)
-    middle = "1.0" if "1.0" in horizons else horizons[-1]
-    made = Table(title=evaluation.world, title_justify="left", box=None, pad_edge=False)
-    made.add_column("")
-    for heading in (*(f"NCE {h} s" for h in horizons), f"retrieval {middle} s", "event flips"):
-        made.add_column(heading, justify="right")
-    rows = {"the model": evaluation.metrics}
-    rows |= {title: evaluation.baselines[name] for name, title in SHOWN.items() if name in evaluation.baselines}
-    for title, metrics in rows.items():
-        flips = [value for value in (metrics.get("flips") or {}).values() if value is not None]
-        values = [figure(metrics, "nce", horizon) for horizon in horizons]
-        values += [figure(metrics, retrieval, middle), sum(flips) / len(flips) if flips else None]
-        style = "bold" if metrics is evaluation.metrics else ""
-        made.add_row(title, *("-" if value is None else f"{value:.2f}" for value in values), style=style)
-    return made
