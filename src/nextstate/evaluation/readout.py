@@ -33,7 +33,7 @@ from nextstate.models.protocol import WorldModelSpec
 from nextstate.worlds import WORLDS
 from nextstate.worlds.base import World
 
-VERSION = 3
+VERSION = 4
 STEPS, BATCH, RATE = 1000, 64, 3e-3
 
 
@@ -78,7 +78,7 @@ class Readout:
             pictures, vectors = prepare({n: v[start : start + batch] for n, v in flat.items()}, self.spec)
             with torch.autocast("cpu", torch.bfloat16):
                 outcomes, events, contact = self.network(pictures, vectors)
-            parts.append((outcomes.float(), events.float().sigmoid(), contact.float().sigmoid()))
+            parts.append((outcomes, events.sigmoid(), contact.sigmoid()))
         scaled, events, contact = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
         outcomes = scaled * self.climate[1] + self.climate[0]
         groups = group_indices(self.world)
@@ -228,12 +228,10 @@ def _fit(
         rows = torch.from_numpy(rng.integers(0, len(outcomes), BATCH))
         with torch.autocast("cpu", torch.bfloat16):
             read, happening, contact = network(_softened(pictures[rows], rng), vectors[rows])
-        loss = functional.smooth_l1_loss(read.float(), outcomes[rows], beta=0.2)
-        loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(
-            happening.float(), events[rows], pos_weight=weight
-        )
+        loss = functional.smooth_l1_loss(read, outcomes[rows], beta=0.2)
+        loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(happening, events[rows], pos_weight=weight)
         if pressed is not None:
-            loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(contact.float(), pressed[rows].float())
+            loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(contact, pressed[rows].float())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

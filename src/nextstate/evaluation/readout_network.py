@@ -19,7 +19,7 @@ class SpatialSoftArgmax(nn.Module):
         self.sharpness = nn.Parameter(torch.tensor(6.0))
 
     def forward(self, features: Tensor) -> Tensor:
-        maps = self.maps(features).float()
+        maps = self.maps(features)
         height, width = maps.shape[-2:]
         weight = (maps.flatten(2) * self.sharpness).softmax(dim=-1)
         y = torch.linspace(-1, 1, height, device=maps.device).repeat_interleave(width)
@@ -81,12 +81,14 @@ class ReadoutNetwork(nn.Module):
         fine = self.fine(functional.pixel_unshuffle(white, self.patch))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
-        points = torch.cat([self.fine_points(fine), self.middle_points(middle)], dim=1)
-        seen = self.seen(torch.cat([points, coarse.float().flatten(1)], dim=1))
-        mixed = self.mix(torch.cat([self.forget(seen), self.feel(vectors)], dim=1))
-        # What is linear in positions keeps their precision; the gate switches it off for what is absent.
-        outcomes = torch.sigmoid(self.gate(mixed)) * self.place(points) + self.remainder(mixed)
-        return outcomes, self.events(mixed), self.contact(seen)[:, 0]
+        # From here on in full precision: half would round positions to a fraction of a centimetre.
+        with torch.autocast(pictures.device.type, enabled=False):
+            points = torch.cat([self.fine_points(fine.float()), self.middle_points(middle.float())], dim=1)
+            seen = self.seen(torch.cat([points, coarse.float().flatten(1)], dim=1))
+            mixed = self.mix(torch.cat([self.forget(seen), self.feel(vectors)], dim=1))
+            # What is linear in positions keeps their precision; the gate switches it off for what is absent.
+            outcomes = torch.sigmoid(self.gate(mixed)) * self.place(points) + self.remainder(mixed)
+            return outcomes, self.events(mixed), self.contact(seen)[:, 0]
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
