@@ -14,9 +14,9 @@ from nextstate.errors import SettingsError, UnknownNameError
 
 def test_time_is_divided_among_the_worlds() -> None:
     budgets = demo.divide(("push", "spill"), 15.0)
-    assert sum(b.record + b.pretrain + b.evaluate for b in budgets.values()) == pytest.approx(900)
+    assert sum(b.record + b.pretrain + b.evaluate for b in budgets.values()) == pytest.approx(900, rel=0.05)
     assert budgets["spill"].record > budgets["push"].record
-    assert budgets["push"].pretrain > 200
+    assert budgets["push"].pretrain > 180
 
 
 def test_unknown_worlds_are_named_before_anything_is_done() -> None:
