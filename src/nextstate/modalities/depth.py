@@ -29,4 +29,5 @@ class Depth(Modality):
         position = near * (len(stops) - 1)
         index = np.minimum(position.astype(int), len(stops) - 2)
         blend = (position - index)[..., None]
-        return ((1 - blend) * stops[index] + blend * stops[index + 1]).astype(np.uint8)
+        colour: np.ndarray = (1 - blend) * stops[index] + blend * stops[index + 1]
+        return colour.astype(np.uint8)
