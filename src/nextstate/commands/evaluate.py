@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nextstate.evaluation.suite import Suite
     from nextstate.models.protocol import WorldModel
 
+READOUT = "readout.safetensors"
 WITHOUT_FOLDER = ("oracle", "wrong-physics", "copy-last")
 
 
@@ -51,6 +52,8 @@ class Config:
     """Dataset whose true frames train the readout; by default what the model was trained on, else frames are drawn."""
     out: Path | None = None
     """JSON file of the results; pictures go beside it, as .npz. By default results are only printed."""
+    keep_readout: bool = False
+    """Put the readout into the model's folder too, so that it need not be trained again where the model goes."""
     cache: Path | None = None
     """Folder to keep suites and readouts in; by default ~/.cache/nextstate."""
     workers: int = 0
@@ -62,7 +65,7 @@ def main(argv: list[str]) -> int:
     check(config)
     from rich.console import Console
 
-    from nextstate.data.storage import write_json
+    from nextstate.data.storage import write_bytes, write_json
     from nextstate.evaluation.building import build_suite
     from nextstate.evaluation.evaluate import evaluate
     from nextstate.evaluation.results import arrays_path
@@ -89,6 +92,8 @@ def main(argv: list[str]) -> int:
         found, showcase = evaluate(model, suite, readout, config.samples, config.shown, progress)
     command = f"nextstate evaluate {shlex.join(argv)}"
     found = replace(found, model=config.model, train_seconds=train_seconds(config.model), **provenance(command))
+    if config.keep_readout and Path(config.model).is_dir():
+        write_bytes(Path(config.model) / READOUT, readout.to_bytes())
     if config.out is not None:
         found.save(config.out)
         if showcase is not None:
@@ -133,13 +138,17 @@ def load(config: Config) -> tuple[WorldModel, int]:
 
 def readout_for(config: Config, suite: Suite, model: WorldModel, workers: int, progress: Progress) -> Readout:
     """The readout that came with the model's weights, else one trained for what the model foresees."""
+    from nextstate.errors import DatasetError
     from nextstate.evaluation.evaluate import make_readout
     from nextstate.evaluation.readout import Readout
 
-    shipped = Path(config.model) / "readout.safetensors"
+    shipped = Path(config.model) / READOUT
     if shipped.is_file() and config.data is None:
-        readout = Readout.load(shipped)
-        if readout.fits(suite, model.spec):
+        try:
+            readout: Readout | None = Readout.load(shipped)
+        except DatasetError:
+            readout = None
+        if readout is not None and readout.fits(suite, model.spec):
             return readout
     return make_readout(suite, model.spec, config.data or training_data(config), workers, config.cache, progress)
 

@@ -29,6 +29,11 @@ def nce(imagined: np.ndarray, true: np.ndarray) -> Ratio:
     return Ratio((error**2).sum(axis=(1, 2)), (effect**2).sum(axis=(1, 2)))
 
 
+def noticeable(true: np.ndarray) -> bool:
+    """Whether any pair of branches differs by more than `SAME` at all; else there is no effect to foretell."""
+    return bool(np.ptp(true, axis=1).max(initial=0.0) > SAME)
+
+
 def slope(imagined: np.ndarray, true: np.ndarray) -> Ratio:
     """Sum of ``<tau_hat, tau>`` over sum of ``|tau|^2``: 1 is right, below 1 too timid, 0 deaf."""
     effect = centred(true)

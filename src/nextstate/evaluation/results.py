@@ -10,7 +10,8 @@ JSON (``Evaluation.save``), numbers that could not be measured are null:
 
     METRICS = {
       by horizon in seconds, {"0.5": x, "1.0": x, "2.0": x}, over the headline outcome groups:
-        "nce", "chaos_floor", "nce_above_chaos", "slope", "direction_cosine", "sign_accuracy", "specificity",
+        "nce" (null where chaos or a lack of effects leaves nothing to score), "chaos_floor", "nce_above_chaos",
+        "nce_of_groups" (mean of the groups' own), "slope", "direction_cosine", "sign_accuracy", "specificity",
         "retrieval_at_8" (at_K), "pairwise_accuracy", "kendall_tau", "regret", "drift", "contact_f1",
         "crps", "spread_skill"
       "groups": {group: {"nce", "chaos_floor", "nce_above_chaos", "slope": by horizon}}

@@ -106,10 +106,11 @@ def _score_effects(
             theirs, ours = true[:, :, t][..., dims], imagined[:, :, t][..., dims]
             owner = ratios if group == "headline" else ratios["groups"].setdefault(group, {})
             error, floor = counterfactual.nce(ours, theirs), float(floors.by_group[group][t])
+            noticed = counterfactual.noticeable(theirs)
             found = {
-                "nce": error if floor <= HOPELESS else None,
+                "nce": error if floor <= HOPELESS and noticed else None,
                 "chaos_floor": floor,
-                "nce_above_chaos": above_floor(error, floor),
+                "nce_above_chaos": above_floor(error, floor) if noticed else None,
                 "slope": counterfactual.slope(ours, theirs),
             }
             for name, ratio in found.items():
