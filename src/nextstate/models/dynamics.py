@@ -43,7 +43,8 @@ class Interaction(nn.Module):
         normed = self.norm(tokens)
         messages = self.receive(normed)[:, :, None] + self.send(normed)[:, None] + self.where(relative)
         tokens = tokens + self.gather(F.silu(messages).sum(dim=2))
-        return tokens + self.conclude(F.silu(self.think(self.norm_think(tokens))))
+        thought: Tensor = self.conclude(F.silu(self.think(self.norm_think(tokens))))
+        return tokens + thought
 
 
 class Dynamics(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -71,7 +73,7 @@ def describe(masks: Tensor, *maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         places ``(N, K, 2)`` in [-1, 1], areas ``(N, K)`` as shares of the picture, and averages
         ``(N, K, 3 + sum C_i)``: second moments of the outline, then the maps.
     """
-    n, k, height, width = masks.shape
+    _, _, height, width = masks.shape
     weights = masks.flatten(2).float()
     total = weights.sum(dim=-1, keepdim=True)
     weights = weights / (total + 1e-3)
@@ -111,7 +113,7 @@ class Hand(nn.Module):
         self.retouch = conv(width, width)
         self.out = nn.Conv2d(width, (channels + 1) * CELL**2, 1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, masks: Tensor, carried: Tensor, last: Tensor, shifts: Tensor, states: Tensor) -> Tensor:
         """

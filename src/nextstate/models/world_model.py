@@ -195,7 +195,7 @@ class StateModel(nn.Module):
     def split(self, pictures: Tensor) -> dict[str, Tensor]:
         """Inverse of `pictures`, channels third."""
         sizes = [self.spec.modalities[n].channels for n in self.images]
-        return dict(zip(self.images, pictures.split(sizes, dim=2), strict=True))
+        return dict(zip(self.images, torch.split(pictures, sizes, dim=2), strict=True))
 
     # What training and tables ask.
 

@@ -47,20 +47,20 @@ def pixel(
     few = {n: v[:, chosen] for n, v in span.items()}
     drawn = model.draw(few)
     weight = _weight(truth, belief["last"][:, None])
-    pictures = (_crps(*drawn.chunk(2), truth) * weight).mean() / weight.mean()
+    pictures = (_crps(drawn, truth) * weight).mean() / weight.mean()
 
     with torch.no_grad():
         masks, _, _ = model.eye(truth.flatten(0, 1))
         seen, areas, _ = describe(masks)
     there = (areas * 400).clamp_max(1).view(size, len(chosen), -1)
     found = seen.view(size, len(chosen), -1, 2)
-    guesses = few["places"][:, :, : model.size.things].chunk(2)
-    places = (_crps(*guesses, found) * there[..., None]).mean()
+    foreseen = few["places"][:, :, : model.size.things]
+    places = (_crps(foreseen, found) * there[..., None]).mean()
 
     senses = torch.zeros((), device=actions.device)
     for name in model.vectors:
         target = model.spec.modalities[name].normalise(states[name][:, context:]).flatten(2)
-        senses = senses + _crps(*span[name].chunk(2), target).mean()
+        senses = senses + _crps(span[name], target).mean()
 
     outlines = mixture(belief["masks"], F.avg_pool2d(belief["last"], CELL))
     parts = {"pictures": pictures, "places": places, "senses": senses, "outlines": outlines}
@@ -84,7 +84,8 @@ def mixture(masks: Tensor, pictures: Tensor) -> Tensor:
     return -torch.logsumexp(shares.clamp_min(1e-6).log() - squares / (2 * COLOUR_SPREAD**2), dim=1).mean()
 
 
-def _crps(one: Tensor, other: Tensor, truth: Tensor) -> Tensor:
+def _crps(both: Tensor, truth: Tensor) -> Tensor:
+    one, other = both[: len(truth)], both[len(truth) :]
     return 0.5 * ((one - truth).abs() + (other - truth).abs()) - 0.5 * (one - other).abs()
 
 

@@ -1,0 +1,154 @@
+"""The network: what it must respect whatever it has learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nextstate.errors import SettingsError, StateError, UnknownNameError
+from nextstate.modalities import MODALITIES
+from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
+
+SHAPES = {"rgb": (32, 32, 3), "depth": (32, 32), "motion": (32, 32, 3), "proprio": (4,), "touch": (1, 8)}
+
+
+def spec(*names: str) -> WorldModelSpec:
+    kinds = {n: MODALITIES[n](shape=SHAPES[n]) for n in names or SHAPES}
+    return WorldModelSpec("test", kinds, action_size=2, hz=10.0, context=3, horizon=5)
+
+
+def make(*names: str) -> StateModel:
+    torch.manual_seed(0)
+    model = build(spec(*names), "tiny")
+    # A fresh network moves nothing; one that has learned does.
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return model
+
+
+def window(model: StateModel, batch: int = 2, length: int = 8) -> dict[str, Tensor]:
+    rng = np.random.default_rng(1)
+    states = {
+        n: torch.from_numpy(rng.random((batch, length, *m.shape), np.float32)) for n, m in model.spec.modalities.items()
+    }
+    if "rgb" in states:
+        states["rgb"] = (states["rgb"] * 255).to(torch.uint8)
+    return states | {"action": torch.from_numpy(rng.uniform(-1, 1, (batch, length - 1, 2)).astype(np.float32))}
+
+
+def history(model: StateModel, batch: int = 2) -> History:
+    full = window(model, batch)
+    return History({n: full[n][:, :3] for n in model.spec.modalities}, full["action"][:, :2])
+
+
+def actions(batch: int = 2, horizon: int = 6) -> Tensor:
+    return torch.rand(batch, horizon, 2, generator=torch.Generator().manual_seed(3)) * 2 - 1
+
+
+@pytest.mark.parametrize("names", [(), ("rgb",), ("rgb", "proprio"), ("depth", "touch")])
+def test_any_subset_of_modalities_is_foreseen_in_its_own_units(names: tuple[str, ...]) -> None:
+    model = make(*names)
+    assert isinstance(model, WorldModel)
+    futures = model.decode(model.imagine(model.observe(history(model)), actions()), list(model.spec.modalities))
+    for name, kind in model.spec.modalities.items():
+        assert futures[name].shape == (2, 6, *kind.shape)
+        assert (futures[name].dtype == torch.uint8) == (name == "rgb")
+        assert torch.isfinite(futures[name].float()).all()
+
+
+def test_an_action_changes_its_own_step_and_later_ones_only() -> None:
+    model = make()
+    belief, plan = model.observe(history(model)), actions()
+    other = plan.clone()
+    other[:, 3] = -other[:, 3]
+    one, two = (model.decode(model.imagine(belief, p), ["rgb", "proprio"]) for p in (plan, other))
+    for name in one:
+        assert torch.equal(one[name][:, :3], two[name][:, :3])
+        assert not torch.equal(one[name][:, 3], two[name][:, 3])
+
+
+def test_every_action_reaches_the_end_by_gradient() -> None:
+    model = make()
+    full = window(model)
+    belief = model.believe({n: full[n][:, :3] for n in model.spec.modalities}, full["action"][:, :2])
+    plan = actions().requires_grad_()
+    model.draw({n: v[:, -1:] for n, v in model.foresee(belief, plan).items()}).square().sum().backward()
+    assert plan.grad is not None
+    assert (plan.grad.abs().sum(dim=(0, 2)) > 0).all()
+
+
+def test_imagining_in_pieces_is_imagining_at_once() -> None:
+    model = make()
+    belief, plan = model.observe(history(model)), actions()
+    whole = model.imagine(belief, plan)
+    half = model.imagine(belief, plan[:, :3])
+    rest = model.imagine(half.map(lambda t: t[:, -1]), plan[:, 3:])
+    ends = [model.decode(span.steps([-1]), ["rgb", "depth", "proprio"]) for span in (whole, rest)]
+    for name in ends[0]:
+        assert torch.equal(ends[0][name], ends[1][name])
+
+
+def test_alternatives_in_one_batch_do_not_see_each_other() -> None:
+    model = make()
+    belief, plan = model.observe(history(model)), actions(4)
+    together = model.imagine(belief.repeat(2), plan)
+    alone = model.imagine(belief.select([1]), plan[2:3])
+    torch.testing.assert_close(together.tensors["tokens"][2:3], alone.tensors["tokens"], atol=0.05, rtol=0.05)
+
+
+def test_a_sample_is_the_same_draw_each_time_and_differs_from_others() -> None:
+    model = make()
+    belief, plan = model.observe(history(model)), actions()
+    tokens = [model.imagine(belief, plan, sample).tensors["tokens"] for sample in (0, 0, 1, None)]
+    assert torch.equal(tokens[0], tokens[1])
+    assert not torch.equal(tokens[0], tokens[2])
+    assert not torch.equal(tokens[0], tokens[3])
+
+
+def test_a_fresh_model_believes_that_nothing_changes_much() -> None:
+    torch.manual_seed(0)
+    model = build(spec(), "tiny")
+    past = history(model)
+    futures = model.decode(model.imagine(model.observe(past), actions()), ["depth"])
+    held = past.states["depth"][:, -1:]
+    assert (futures["depth"] - held).abs().mean() < held.abs().mean()
+
+
+def test_learning_on_one_batch_lowers_its_loss() -> None:
+    model = make()
+    batch = window(model)
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
+    losses = []
+    for _ in range(25):
+        loss = model.loss(batch, torch.Generator().manual_seed(0), 0.0)["loss"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_build_without_memory_and_vision_leads(preset: str) -> None:
+    with torch.device("meta"):
+        model = build(spec(), preset)
+    owners = model.owners()
+    assert sum(owners.values()) == sum(p.numel() for p in model.parameters())
+    assert owners["vision"] + owners["dynamics"] > 0.9 * sum(owners.values())
+
+
+def test_flops_grow_with_the_batch() -> None:
+    model = make()
+    assert model.flops(4) == pytest.approx(4 * model.flops(1))
+    assert model.flops(1) > 1e6
+
+
+def test_what_cannot_be_built_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="small"):
+        build(spec(), "smal")
+    with pytest.raises(SettingsError, match="things"):
+        build(spec(), "tiny", thingies=3)
+    with pytest.raises(StateError, match="image"):
+        build(spec("proprio"), "tiny")
