@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -58,3 +59,11 @@ def test_each_command_is_given_what_the_one_before_made() -> None:
     }
     assert given["record"][given["record"].index("--out") + 1] == given["pretrain"][1] == "d/push/data"
     assert given["evaluate"][given["evaluate"].index("--model") + 1] == "d/push/run/model"
+
+
+def test_time_of_interrupted_calls_adds_up(tmp_path: Path) -> None:
+    path = tmp_path / "seconds.json"
+    demo.note_seconds(path, "record push", 2.0)
+    demo.note_seconds(path, "record push", 0.5)
+    demo.note_seconds(path, "pretrain push", 1.0)
+    assert json.loads(path.read_text()) == {"record push": 2.5, "pretrain push": 1.0}

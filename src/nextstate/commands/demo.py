@@ -65,7 +65,6 @@ def main(argv: list[str]) -> int:
     budgets = divide(config.worlds, config.minutes)
     plans = planned_episodes(config, budgets)
     done: list[str] = []
-    seconds: dict[str, float] = {}
     for verb in ("record", "pretrain", "evaluate"):
         for world in config.worlds:
             arguments = arguments_of(verb, world, config, budgets[world], plans[world])
@@ -73,7 +72,7 @@ def main(argv: list[str]) -> int:
             status = run(verb, arguments, finished=is_finished(verb, config.out / world))
             if status:
                 return status
-            seconds[f"{verb} {world}"] = round(time.monotonic() - began, 1)
+            note_seconds(config.out / "seconds.json", f"{verb} {world}", time.monotonic() - began)
             done.append(command_line(verb, arguments))
     evaluations = [config.out / world / "evaluation.json" for world in config.worlds]
     models = [str(config.out / world / "run" / "model") for world in config.worlds]
@@ -81,7 +80,7 @@ def main(argv: list[str]) -> int:
     status = run("report", arguments)
     if status:
         return status
-    finish(config, evaluations, seconds)
+    finish(config.out, evaluations)
     return 0
 
 
@@ -186,18 +185,24 @@ def command_line(verb: str, arguments: Sequence[str]) -> str:
     return f"nextstate {verb} {shlex.join(shown)}"
 
 
-def finish(config: Config, evaluations: Sequence[Path], seconds: Mapping[str, float]) -> None:
-    """Prints the tables and where the report is, and notes how long each stage took."""
+def note_seconds(path: Path, stage: str, seconds: float) -> None:
+    """Adds the time of a stage to what it took in earlier, interrupted calls."""
+    from nextstate.data.storage import write_json
+
+    noted: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_json(path, {**noted, stage: round(noted.get(stage, 0.0) + seconds, 1)})
+
+
+def finish(out: Path, evaluations: Sequence[Path]) -> None:
+    """Prints the tables and where the report is."""
     from rich.console import Console
 
     from nextstate.commands.evaluate import table
-    from nextstate.data.storage import write_json
     from nextstate.evaluation.results import Evaluation
 
-    write_json(config.out / "seconds.json", dict(seconds))
     console = Console(highlight=False, soft_wrap=True)
     for path in evaluations:
         console.print()
         console.print(table(Evaluation.load(path)))
     console.print("\nTruth above, imagination below; open in a browser:")
-    console.print(str((config.out / "report.html").resolve()))
+    console.print(str((out / "report.html").resolve()))

@@ -16,7 +16,7 @@ def bars(values: np.ndarray, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     middle = height // 2
     edges = np.linspace(0, width, len(values) + 1).astype(int)
     for value, left, right in zip(np.clip(values, -1, 1), edges[:-1], edges[1:], strict=True):
-        top, bottom = sorted((middle, middle - int(round(value * (middle - 1)))))
+        top, bottom = sorted((middle, middle - round(float(value) * (middle - 1))))
         picture[top : bottom + 1, left : max(right - 1, left + 1)] = (70, 110, 190)
     return picture
 
