@@ -40,7 +40,7 @@ class Size:
             looked at. noise: length of a thing's noise.
     """
 
-    things: int = 8
+    things: int = 10
     vision: int = 32
     drawing: int = 48
     token: int = 128

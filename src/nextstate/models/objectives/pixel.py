@@ -17,9 +17,12 @@ DRAWN = 3
 """Steps of a window that are drawn and compared with the true pictures."""
 
 COLOUR_SPREAD = 0.25
-"""Standard deviation within one thing, in normalised units, of colour, depth and velocity."""
+"""Standard deviation of colour within one thing, in normalised units."""
 
-WEIGHTS = {"pictures": 1.0, "places": 2.0, "senses": 1.0, "outlines": 0.02}
+STILL = 0.03
+"""Weight of a pixel that does not change, beside 1 for one that does, when things are outlined."""
+
+WEIGHTS = {"pictures": 1.0, "places": 2.0, "senses": 1.0, "outlines": 0.1}
 
 
 def pixel(
@@ -62,26 +65,32 @@ def pixel(
         target = model.spec.modalities[name].normalise(states[name][:, context:]).flatten(2)
         senses = senses + _crps(span[name], target).mean()
 
-    outlines = mixture(belief["masks"], F.avg_pool2d(belief["last"], CELL))
+    looks = model.split(belief["last"][:, None])["rgb" if "rgb" in model.images else model.images[0]][:, 0]
+    moving = _changes(truth, belief["last"][:, None]).amax(dim=(1, 2))[:, None]
+    outlines = mixture(belief["masks"], F.avg_pool2d(looks, CELL), STILL + F.max_pool2d(moving, CELL))
     parts = {"pictures": pictures, "places": places, "senses": senses, "outlines": outlines}
     return {"loss": sum((WEIGHTS[n] * v for n, v in parts.items()), torch.zeros(())), **parts}
 
 
-def mixture(masks: Tensor, pictures: Tensor) -> Tensor:
-    """Negative log likelihood of pixels if each thing had one colour, depth and velocity, in nats per pixel.
+def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
+    """Negative log likelihood of pixels if each thing had one colour, in nats per pixel.
 
     A spatial mixture whose shares are the masks ``(B, K, h, w)`` and whose means are averages of `pictures`
-    ``(B, C, h, w)`` over them.
+    ``(B, C, h, w)`` over them. `weights` ``(B, 1, h, w)`` say which pixels matter: without them walls and
+    table, which fill the picture, use up the masks, and all that can move shares one.
     """
     shares = masks.flatten(2).float()
     values = pictures.flatten(2).float()
-    means = torch.einsum("bkp,bcp->bkc", shares, values) / (shares.sum(dim=2)[..., None] + 1e-3)
+    weight = weights.flatten(1).float()
+    owned = shares * weight[:, None]
+    means = torch.einsum("bkp,bcp->bkc", owned, values) / (owned.sum(dim=2)[..., None] + 1e-3)
     squares = (
         (means**2).sum(dim=2)[:, :, None]
         + (values**2).sum(dim=1)[:, None]
         - 2 * torch.einsum("bkc,bcp->bkp", means, values)
     )
-    return -torch.logsumexp(shares.clamp_min(1e-6).log() - squares / (2 * COLOUR_SPREAD**2), dim=1).mean()
+    surprise = -torch.logsumexp(shares.clamp_min(1e-6).log() - squares / (2 * COLOUR_SPREAD**2), dim=1)
+    return (surprise * weight).sum() / weight.sum()
 
 
 def _crps(both: Tensor, truth: Tensor) -> Tensor:
@@ -90,8 +99,11 @@ def _crps(both: Tensor, truth: Tensor) -> Tensor:
 
 
 def _weight(truth: Tensor, last: Tensor) -> Tensor:
-    change = (truth - last).abs().amax(dim=2, keepdim=True)
-    return 1.0 + 10.0 * (change > 0.1).float()
+    return 1.0 + 10.0 * _changes(truth, last)
+
+
+def _changes(truth: Tensor, last: Tensor) -> Tensor:
+    return ((truth - last).abs().amax(dim=2, keepdim=True) > 0.1).float()
 
 
 def _steps(horizon: int, generator: torch.Generator, device: torch.device) -> list[int]:
