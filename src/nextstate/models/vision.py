@@ -74,7 +74,8 @@ def describe(masks: Tensor, *maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ``(N, K, 3 + sum C_i)``: second moments of the outline, then the maps.
     """
     _, _, height, width = masks.shape
-    weights = masks.flatten(2).float()
+    # Squared, since a faint share of the whole table would otherwise hold every place to the middle.
+    weights = masks.flatten(2).float().square()
     total = weights.sum(dim=-1, keepdim=True)
     weights = weights / (total + 1e-3)
     xy = grid_coordinates(height, width, masks.device)

@@ -22,7 +22,7 @@ COLOUR_SPREAD = 0.25
 STILL = 0.03
 """Weight of a pixel that does not change, beside 1 for one that does, when things are outlined."""
 
-WEIGHTS = {"pictures": 1.0, "places": 2.0, "senses": 1.0, "outlines": 0.1}
+WEIGHTS = {"pictures": 1.0, "places": 10.0, "senses": 1.0, "outlines": 0.1}
 
 
 def pixel(
@@ -48,7 +48,8 @@ def pixel(
     chosen = _steps(horizon, generator, actions.device)
     truth = model.pictures({n: states[n][:, [now + 1 + s for s in chosen]] for n in model.images})
     few = {n: v[:, chosen] for n, v in span.items()}
-    drawn = model.draw(few)
+    # At first pictures only say that staying is safest, so where things go is learned from places alone.
+    drawn = model.draw(few | {"places": few["places"].detach()})
     weight = _weight(truth, belief["last"][:, None])
     pictures = (_crps(drawn, truth) * weight).mean() / weight.mean()
 
