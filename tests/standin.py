@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nextstate.modalities import Proprio, Rgb
 from nextstate.models import Beliefs, History, States, WorldModelSpec
+from nextstate.models.stages import Stage
 from nextstate.training import loop
 from nextstate.training.loop import Outcome, Trainer
 from nextstate.training.run import Run
@@ -72,7 +73,12 @@ class PointModel(nn.Module):
             "proprioception": count["feel"],
         }
 
-    def flops(self, batch_size: int) -> float:
+    stages = (Stage("all", 1.0, lambda *_: {}),)
+
+    def recall(self, states: States) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def flops(self, batch_size: int, progress: float = 0.0) -> float:
         return 6.0 * batch_size * self.spec.horizon * sum(self.owners().values())
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:

@@ -287,11 +287,11 @@ def test_the_average_covers_the_same_share_however_often_it_is_updated() -> None
 def test_throughput_leaves_out_what_is_no_training() -> None:
     peak = measure_peak(torch.device("cpu"), torch.float32, size=256, seconds=0.0)
     assert 1e8 < peak < 1e14
-    throughput = Throughput(flops=1e6, peak=1e9)
+    throughput = Throughput(peak=1e9)
     began = time.perf_counter()
     time.sleep(0.2)
     throughput.aside += time.perf_counter() - began - 0.1
-    throughput.count(32)
+    throughput.count(32, 1e6)
     figures = throughput.lap()
     assert figures["frames_per_second"] == pytest.approx(320, rel=0.2)
     assert figures["share_of_peak"] == pytest.approx(0.01, rel=0.2)

@@ -23,7 +23,7 @@ class Config:
     """Whose states presets are sized for."""
     context: int = 4
     """States of history presets are sized for."""
-    horizon: int = 12
+    horizon: int = 16
     """Steps of foresight presets are sized for."""
     json: bool = False
     """Print JSON instead of a table."""

@@ -49,7 +49,7 @@ class Config:
     """What is sensed and foreseen; by default everything the dataset holds."""
     context: int = 4
     """States of history in a window."""
-    horizon: int = 12
+    horizon: int = 16
     """Steps foreseen in a window."""
     init_from: Path | None = None
     """Folder of a pretrained model to start from (fine-tuning)."""

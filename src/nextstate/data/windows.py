@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -59,10 +60,11 @@ class Windows:
         modalities: Sequence[str] | None = None,
     ) -> None:
         self.cache, self.length, self.seed = cache, length, seed
-        self.modalities = tuple(cache.state_spec if modalities is None else modalities)
-        for name in self.modalities:
+        for name in modalities or ():
             if name not in cache.arrays:
                 raise UnknownNameError("array of the cache", name, cache.arrays)
+        names = cache.state_spec if modalities is None else modalities
+        self.arrays: Mapping[str, np.ndarray] = {name: cache.arrays[name] for name in names}
         chosen = self._split(split)
         long_enough = cache.lengths >= length
         short = np.flatnonzero(chosen & ~long_enough)
@@ -96,9 +98,24 @@ class Windows:
     def batch(self, step: int, size: int) -> dict[str, np.ndarray]:
         """Modality -> ``(B, T, *shape)`` in stored types, and ``action`` -> ``(B, T-1, A)``."""
         rows = self.first_rows(step, size)
-        found = {name: _gather(self.cache.arrays[name], rows, self.length) for name in self.modalities}
+        found = {name: _gather(array, rows, self.length) for name, array in self.arrays.items()}
         found["action"] = _gather(self.cache.arrays["action"], rows, self.length - 1)
         return found
+
+    @property
+    def rows(self) -> int:
+        """Frames of the whole cache."""
+        return int(self.cache.lengths.sum())
+
+    def frames(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Modality -> ``(N, *shape)``: `count` frames of the cache from `first` on, or as many as there are."""
+        return {name: np.asarray(array[first : first + count]) for name, array in self.arrays.items()}
+
+    def over(self, arrays: Mapping[str, np.ndarray]) -> Windows:
+        """The same windows of other arrays, each with one row for every frame of the cache."""
+        other = copy.copy(self)
+        other.arrays = dict(arrays)
+        return other
 
     def _split(self, split: Split) -> np.ndarray:
         if split == "all":

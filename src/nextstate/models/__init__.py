@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from nextstate.errors import UnknownNameError
+from nextstate.models.objectives import OBJECTIVES
 from nextstate.models.protocol import Beliefs, History, States, WorldModel, WorldModelSpec
 from nextstate.models.world_model import PRESETS, StateModel, build_state_model
 
 
 def build(spec: WorldModelSpec, preset: str = "small", **options: Any) -> StateModel:
-    """A fresh model for states like `spec`; raises `UnknownNameError` for an unknown preset."""
+    """A fresh model for states like `spec`; raises `UnknownNameError` for an unknown preset or objective."""
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
-    return build_state_model(spec, preset, **options)
+    objective = options.get("objective", "pixel")
+    if objective not in OBJECTIVES:
+        raise UnknownNameError("objective", objective, OBJECTIVES)
+    return build_state_model(spec, preset, OBJECTIVES[objective], **options)
 
 
 __all__ = ["PRESETS", "Beliefs", "History", "StateModel", "States", "WorldModel", "WorldModelSpec", "build"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PACE = 0.1
+"""Scale of a step's change of place, in halves of the picture."""
+
 
 def relative_features(places: Tensor) -> Tensor:
-    """Relative positions ``(N, T, T, 21)`` of tokens at `places` ``(N, T, 2)``, at several scales."""
+    """Relative positions ``(N, K, K, 21)`` of things at `places` ``(N, K, 2)``, at several scales."""
     delta = places[:, None, :] - places[:, :, None]
     scales = torch.tensor([1.0, 2.0, 4.0, 8.0], device=places.device) * torch.pi
     waves = (delta[..., None] * scales).flatten(-2)
@@ -22,7 +27,7 @@ RELATIVE = 21
 
 
 class Interaction(nn.Module):
-    """Tokens tell each other where they are and what they do, then each thinks for itself.
+    """Things tell each other where they are and what they do; all tokens hear a summary; each thinks for itself.
 
     Messages depend on relative positions, so that physics is the same everywhere (interaction networks,
     Battaglia et al. 2016, https://arxiv.org/abs/1612.00222).
@@ -35,39 +40,103 @@ class Interaction(nn.Module):
         self.send = nn.Linear(width, message, bias=False)
         self.where = nn.Linear(RELATIVE, message, bias=False)
         self.gather = nn.Linear(message, width)
+        self.speak = nn.Linear(width, message)
+        self.hear = nn.Linear(message, width)
         self.norm_think = nn.LayerNorm(width)
         self.think = nn.Linear(width, hidden)
         self.conclude = nn.Linear(hidden, width)
 
     def forward(self, tokens: Tensor, relative: Tensor) -> Tensor:
+        """Tokens ``(N, T, D)``, the first K of which are things with `relative` ``(N, K, K, 21)``."""
+        things = relative.shape[1]
         normed = self.norm(tokens)
-        messages = self.receive(normed)[:, :, None] + self.send(normed)[:, None] + self.where(relative)
-        tokens = tokens + self.gather(F.silu(messages).sum(dim=2))
+        placed = normed[:, :things]
+        messages = self.receive(placed)[:, :, None] + self.send(placed)[:, None] + self.where(relative)
+        gathered = self.gather(F.silu(messages).sum(dim=2))
+        common = self.hear(F.silu(self.speak(normed)).sum(dim=1, keepdim=True))
+        tokens = tokens + common + F.pad(gathered, (0, 0, 0, tokens.shape[1] - things))
         thought: Tensor = self.conclude(F.silu(self.think(self.norm_think(tokens))))
         return tokens + thought
 
 
 class Dynamics(nn.Module):
-    """One control step: tokens and their places under an action to tokens and places 0.1 s later."""
+    """One control step: what is sensed at an instant, and a memory, under an action to the same 0.1 s later.
 
-    def __init__(self, width: int, layers: int, message: int, action_size: int) -> None:
+    Args:
+        things, gist, code: numbers of things and of gist tokens, and the length of the code of either.
+        senses: vector modality -> its length. width: D, of tokens.
+    """
+
+    def __init__(
+        self,
+        things: int,
+        gist: int,
+        code: int,
+        senses: Mapping[str, int],
+        action_size: int,
+        width: int,
+        layers: int,
+        message: int,
+        noise: int,
+    ) -> None:
         super().__init__()
+        self.counts = (things, gist, len(senses))
+        self.thing = nn.Linear(code + 2, width)
+        self.gist = nn.Linear(code, width)
+        self.feel = nn.ModuleDict({n: nn.Linear(length, width) for n, length in senses.items()})
+        self.identity = nn.Parameter(0.1 * torch.randn(things + gist + len(senses), width))
         self.action = nn.Linear(action_size, width)
-        self.place = nn.Linear(2, width)
+        self.remember = nn.Linear(width, width, bias=False)
+        self.surprise = nn.Linear(max(noise, 1), width, bias=False)
         self.layers = nn.ModuleList(Interaction(width, message, 2 * width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.move = nn.Linear(width, 2)
-        nn.init.zeros_(self.move.weight)
-        nn.init.zeros_(self.move.bias)
+        self.recode = nn.Linear(width, code)
+        self.regist = nn.Linear(width, code)
+        self.tell = nn.ModuleDict({n: nn.Linear(width, length) for n, length in senses.items()})
+        # A fresh network foresees that everything stays.
+        for layer in (self.move, self.recode, self.regist, *self.tell.values()):
+            assert isinstance(layer, nn.Linear)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
-    def forward(self, tokens: Tensor, places: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, state: Mapping[str, Tensor], memory: Tensor, action: Tensor, noise: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """
         Args:
-            tokens: ``(N, T, D)``. places: ``(N, T, 2)`` float32. action: ``(N, A)``.
+            state: ``places (N, K, 2)``, ``codes (N, K, Z)``, ``gist (N, G, Z)``, and each sense ``(N, C)``, float32.
+            memory: ``(N, T, D)``, zeros at first. action: ``(N, A)``.
+            noise: ``(N or 1, T, Z')`` standing for what cannot be seen; None for none.
+
+        Returns:
+            state and memory at the next instant.
         """
+        things, gist, _ = self.counts
+        places = state["places"]
+        tokens = torch.cat(
+            [
+                self.thing(torch.cat([state["codes"], 3 * places], dim=-1)),
+                self.gist(state["gist"]),
+                *(layer(state[name])[:, None] for name, layer in self.feel.items()),
+            ],
+            dim=1,
+        )
+        tokens = tokens + self.identity + self.action(action)[:, None] + self.remember(memory)
+        if noise is not None:
+            tokens = tokens + self.surprise(noise)
         relative = relative_features(places).to(tokens.dtype)
-        x = tokens + self.action(action)[:, None] + self.place(places.to(tokens.dtype))
         for layer in self.layers:
-            x = layer(x, relative)
-        x = self.norm(x)
-        return x, places + 0.1 * self.move(x).float()
+            tokens = layer(tokens, relative)
+        tokens = self.norm(tokens)
+        them, whole = tokens[:, :things], tokens[:, things : things + gist]
+        following = {
+            "places": places + PACE * self.move(them).float(),
+            "codes": state["codes"] + self.recode(them).float(),
+            "gist": state["gist"] + self.regist(whole).float(),
+        }
+        for index, (name, layer) in enumerate(self.tell.items()):
+            told = layer(tokens[:, things + gist + index]).float()
+            # Posture changes smoothly, touch comes and goes.
+            following[name] = told if name == "touch" else state[name] + told
+        return following, tokens

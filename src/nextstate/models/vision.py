@@ -11,6 +11,9 @@ from torch import Tensor, nn
 CELL = 2
 """Pixels per cell of the grid on which things are outlined."""
 
+CANVAS = 8
+"""Cells along a side of the coarse picture that is drawn from the gist."""
+
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, 1)
@@ -83,7 +86,7 @@ def describe(masks: Tensor, *maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     pooled = weights @ moments
     places = pooled[..., :2]
     spread = pooled[..., 2:] - torch.cat([places**2, places[..., :1] * places[..., 1:]], dim=-1)
-    averages = [torch.einsum("nkp,ncp->nkc", weights, m.flatten(2).float()) for m in maps]
+    averages = [torch.bmm(weights.to(m.dtype), m.flatten(2).transpose(1, 2)).float() for m in maps]
     areas = total[..., 0] / (height * width)
     return places, areas, torch.cat([spread * 20.0, *averages], dim=-1)
 
@@ -98,55 +101,76 @@ def translation(offset: Tensor, length: int) -> Tensor:
 class Hand(nn.Module):
     """Draws the pictures of a future: things moved to where they are foreseen, then retouched.
 
-    Each thing's outline and carried appearance are translated from the last real frame, and painted with
-    what the thing is foreseen to be; a small convolutional network retouches the sum, fills what was
-    uncovered, and decides per pixel how much of the last real frame to keep.
+    Each thing's outline and carried appearance are translated from the last real frame. What it is then foreseen
+    to be is painted where it is and where it was; the gist is painted coarsely all over. A small convolutional
+    network makes of these, and of the last real frame, what changes in that frame.
 
     Args:
-        channels: C, channels of all image modalities. state: length of a thing's state vector.
+        channels: C, channels of all image modalities. code: length of a thing's code. gist: length of the gist.
+        carried, painted: channels that are carried along and painted. width: of the network.
+        cells: along a side of the grid of outlines.
     """
 
-    def __init__(self, channels: int, state: int, carried: int, painted: int, width: int) -> None:
+    def __init__(self, channels: int, code: int, gist: int, carried: int, painted: int, width: int) -> None:
         super().__init__()
-        self.channels = channels
-        self.paint = nn.Linear(state, painted)
-        self.mix = conv(carried + painted, width)
+        self.painted = painted
+        self.paint = nn.Linear(code, 2 * painted)
+        self.canvas = nn.Linear(gist, painted * CANVAS**2)
+        self.before = nn.Conv2d(channels * CELL**2, 8, 1)
+        self.mix = conv(carried + 3 * painted + 8, width)
         self.retouch = conv(width, width)
-        self.out = nn.Conv2d(width, (channels + 1) * CELL**2, 1)
+        self.out = nn.Conv2d(width, channels * CELL**2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
-    def forward(self, masks: Tensor, carried: Tensor, last: Tensor, shifts: Tensor, states: Tensor) -> Tensor:
+    def forward(self, scene: dict[str, Tensor], shifts: Tensor, codes: Tensor, gist: Tensor) -> Tensor:
         """
         Args:
-            masks: ``(B, K, h, w)`` and carried: ``(B, C', h, w)`` of the last real frame.
-            last: the last real frame ``(B, C, size, size)``.
-            shifts: ``(B, S, K, 2)`` how far each thing has moved, in [-1, 1] units. states: ``(B, S, K, D)``.
+            scene: of the last real frame: ``masks (B, K, h, w)``, ``carried (B, C', h, w)`` and the frame itself,
+                ``last (B, C, size, size)``.
+            shifts: ``(B, S, K, 2)`` how far each thing has moved, in [-1, 1] units. codes: ``(B, S, K, Z)``.
+            gist: ``(B, S, G)``.
 
         Returns:
             pictures ``(B, S, C, size, size)``.
         """
+        masks, carried, last = scene["masks"].to(codes.dtype), scene["carried"].to(codes.dtype), scene["last"]
         batch, things, height, width = masks.shape
-        steps, channels = shifts.shape[1], carried.shape[1]
-        dtype = carried.dtype
-        across = translation(shifts[..., 0] * (width / 2), width).to(dtype)
-        down = translation(shifts[..., 1] * (height / 2), height).to(dtype)
-        layers = torch.cat([masks.to(dtype)[:, :, None], masks.to(dtype)[:, :, None] * carried[:, None]], dim=2)
-        layers = layers.permute(0, 1, 3, 2, 4).reshape(batch, things, height, -1)
-        moved = (
-            down.transpose(1, 2).reshape(batch * things, steps * height, height)
-            @ layers.reshape(batch * things, height, -1)
-        ).view(batch, things, steps, height, channels + 1, width)
-        moved = moved.permute(0, 2, 1, 3, 4, 5).reshape(batch * steps * things, -1, width)
-        moved = moved @ across.transpose(-1, -2).reshape(-1, width, width)
-        moved = moved.view(batch * steps, things, height, channels + 1, width)
-        outlines = moved[:, :, :, 0].reshape(batch * steps, things, height * width)
-        appearance = moved[:, :, :, 1:].sum(dim=1).permute(0, 2, 1, 3)
-        paint = self.paint(states).reshape(batch * steps, things, -1).to(dtype)
-        painted = (paint.transpose(1, 2) @ outlines).view(batch * steps, -1, height, width)
-        drawing = torch.cat([appearance, painted], dim=1).contiguous(memory_format=torch.channels_last)
+        steps, frames = shifts.shape[1], shifts.shape[0] * shifts.shape[1]
+        outlines, appearance = _moved(masks, carried, shifts)
+        here, there = self.paint(codes).reshape(frames, things, -1).transpose(1, 2).split(self.painted, dim=1)
+        was = masks.flatten(2)[:, None].expand(-1, steps, -1, -1).reshape(frames, things, -1)
+        before = self.before(F.pixel_unshuffle(last.to(codes.dtype), CELL))
+        canvas = self.canvas(gist).reshape(frames, self.painted, CANVAS, CANVAS)
+        drawing = torch.cat(
+            [
+                appearance,
+                (here @ outlines.to(here.dtype)).view(frames, -1, height, width),
+                (there @ was.to(there.dtype)).view(frames, -1, height, width),
+                F.interpolate(canvas, size=(height, width), mode="bilinear"),
+                before[:, None].expand(-1, steps, -1, -1, -1).flatten(0, 1),
+            ],
+            dim=1,
+        ).contiguous(memory_format=torch.channels_last)
         drawing = F.silu(self.mix(drawing))
         drawing = drawing + F.silu(self.retouch(drawing))
-        full = F.pixel_shuffle(self.out(drawing), CELL).float().view(batch, steps, self.channels + 1, *last.shape[-2:])
-        keep = torch.sigmoid(full[:, :, :1] + 2.0)
-        return keep * last[:, None] + (1 - keep) * full[:, :, 1:]
+        change = F.pixel_shuffle(self.out(drawing), CELL).float()
+        # A gate that could keep the last frame would close at once, since most of it stays: then nothing is learned.
+        return last[:, None] + change.view(batch, steps, *last.shape[1:])
+
+
+def _moved(masks: Tensor, carried: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
+    """Outlines ``(B*S, K, h*w)`` and the appearance they carry ``(B*S, C', h, w)``, each thing shifted by itself."""
+    batch, things, height, width = masks.shape
+    steps, channels = shifts.shape[1], carried.shape[1]
+    across = translation(shifts[..., 0] * (width / 2), width).to(masks.dtype)
+    down = translation(shifts[..., 1] * (height / 2), height).to(masks.dtype)
+    layers = torch.cat([masks[:, :, None], masks[:, :, None] * carried[:, None]], dim=2)
+    layers = layers.permute(0, 1, 3, 2, 4).reshape(batch * things, height, -1)
+    moved = down.transpose(1, 2).reshape(batch * things, steps * height, height) @ layers
+    moved = moved.view(batch, things, steps, height, -1).transpose(1, 2).reshape(batch * steps * things, -1, width)
+    moved = (moved @ across.transpose(-1, -2).reshape(-1, width, width)).view(
+        batch * steps, things, height, channels + 1, width
+    )
+    outlines = moved[:, :, :, 0].reshape(batch * steps, things, height * width)
+    return outlines, moved[:, :, :, 1:].sum(dim=1).transpose(1, 2)

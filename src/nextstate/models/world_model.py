@@ -1,13 +1,13 @@
 """The world model: see things, foresee how they move each other under an action, draw what that looks like.
 
-A state becomes a handful of tokens: the things that the eye outlines, each with an explicit place, and one
-token each for posture and touch. A step of dynamics moves tokens and places; the hand carries the last real
-frame's pixels along, repaints them and keeps what did not change. The belief is recurrent, so the two
-hundredth imagined step costs what the first one did.
+A state becomes a handful of tokens: the things that the eye outlines, each with a place and a code; the gist of the
+whole scene; and one token for each sense of the body. A step of dynamics moves and changes them; the hand carries
+the last real frame's pixels along and draws what changed. The belief is recurrent, so the two hundredth imagined
+step costs what the first one did.
 
-Relatives: interaction networks (Battaglia et al. 2016, https://arxiv.org/abs/1612.00222), video prediction by
-moving masks (Finn et al. 2016, https://arxiv.org/abs/1605.07157), noise trained by a proper score (Alet et al.
-2025, https://arxiv.org/abs/2506.10772).
+Relatives: interaction networks (Battaglia et al. 2016, https://arxiv.org/abs/1612.00222), transporting what moved
+between two frames (Kulkarni et al. 2019, https://arxiv.org/abs/1906.11883), noise trained by a proper score (Alet
+et al. 2025, https://arxiv.org/abs/2506.10772).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from nextstate.errors import SettingsError, StateError
 from nextstate.models.dynamics import Dynamics
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
+from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
 
 SCENE = ("masks", "carried", "last", "from")
@@ -35,30 +36,34 @@ class Size:
     """Sizes of a `StateModel`.
 
     Args:
-        things: masks. vision, drawing: channels of the eye and of the hand. token: length of a token.
-        layers: of dynamics. message: length of what tokens tell each other. looks: real frames that are
-            looked at. noise: length of a thing's noise.
+        things: masks. gist: tokens for the scene as a whole. code: length of what is known of either.
+        vision, drawing: channels of the eye and of the hand. carried, painted: channels of appearance.
+        token: length of a token of the dynamics. layers: of it. message: length of what tokens tell each other.
+        noise: length of a token's noise; 0 for one future only.
     """
 
-    things: int = 10
+    things: int = 8
+    gist: int = 4
+    code: int = 24
     vision: int = 32
     drawing: int = 48
+    carried: int = 12
+    painted: int = 24
     token: int = 128
     layers: int = 2
     message: int = 64
-    carried: int = 12
-    painted: int = 32
-    looks: int = 2
     noise: int = 4
 
 
 class StateModel(nn.Module):
-    """Implements `WorldModel`, and what training needs; its objective lives in `objectives`."""
+    """Implements `WorldModel`, and what training needs; its objectives live in `objectives`."""
 
-    def __init__(self, spec: WorldModelSpec, preset: str, size: Size, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, spec: WorldModelSpec, preset: str, size: Size, options: Mapping[str, Any], stages: Sequence[Stage]
+    ) -> None:
         super().__init__()
         self.spec = replace(spec, stochastic=size.noise > 0)
-        self.size = size
+        self.size, self.stages = size, tuple(stages)
         self._config = {"preset": preset, "options": dict(options)}
         self.images = [n for n, m in spec.modalities.items() if m.kind == "image"]
         self.vectors = [n for n, m in spec.modalities.items() if m.kind == "vector"]
@@ -67,21 +72,32 @@ class StateModel(nn.Module):
         heights = {spec.modalities[n].shape[:2] for n in self.images}
         if len(heights) != 1 or any(side % 8 for side in next(iter(heights))):
             raise StateError(f"image modalities must share one size that 8 divides, not {sorted(heights)}.")
-        channels = sum(spec.modalities[n].channels for n in self.images)
-        self.eye = Eye(channels, size.things, size.vision, size.carried)
-        described = 3 + channels + size.vision + 1
-        self.thing = nn.Sequential(nn.Linear(described, size.token), nn.SiLU(), nn.Linear(size.token, size.token))
-        self.identity = nn.Parameter(0.1 * torch.randn(size.things, size.token))
-        self.feel = nn.ModuleDict({n: nn.Linear(spec.modalities[n].channels, size.token) for n in self.vectors})
-        self.tell = nn.ModuleDict({n: nn.Linear(size.token, spec.modalities[n].channels) for n in self.vectors})
-        for layer in self.tell.values():
-            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.surprise = nn.Linear(max(size.noise, 1), size.token, bias=False)
-        self.correct = nn.Linear(2 * size.token, size.token)
-        self.norm = nn.LayerNorm(size.token)
-        self.dynamics = Dynamics(size.token, size.layers, size.message, spec.action_size)
-        self.hand = Hand(channels, size.token, size.carried, size.painted, size.drawing)
+        self.channels = sum(spec.modalities[n].channels for n in self.images)
+        self.eye = Eye(self.channels, size.things, size.vision, size.carried)
+        known = 3 + self.channels + size.vision + 1
+        self.thing = nn.Sequential(nn.Linear(known, 128), nn.SiLU(), nn.Linear(128, size.code))
+        self.whole = nn.Sequential(
+            nn.Conv2d(size.vision, 32, 4, 4),
+            nn.SiLU(),
+            nn.AdaptiveAvgPool2d(8),
+            nn.Conv2d(32, 16, 1),
+            nn.Flatten(1),
+            nn.Linear(16 * 64, size.gist * size.code),
+        )
+        senses = {n: spec.modalities[n].channels for n in self.vectors}
+        self.dynamics = Dynamics(
+            size.things,
+            size.gist,
+            size.code,
+            senses,
+            spec.action_size,
+            size.token,
+            size.layers,
+            size.message,
+            size.noise,
+        )
+        self.hand = Hand(self.channels, size.code, size.gist * size.code, size.carried, size.painted, size.drawing)
+        self.state = ("places", "codes", "gist", *self.vectors)
 
     # The protocol.
 
@@ -96,7 +112,7 @@ class StateModel(nn.Module):
         noise = None
         if sample is not None and self.size.noise:
             generator = torch.Generator().manual_seed(sample)
-            noise = torch.randn(self.tokens, self.size.noise, generator=generator).to(self.device)
+            noise = torch.randn(1, self.tokens, self.size.noise, generator=generator).to(self.device)
         with self.precision():
             return Beliefs(self.foresee(belief.tensors, actions.to(self.device).float(), noise))
 
@@ -121,76 +137,80 @@ class StateModel(nn.Module):
 
     # Its parts, with gradients.
 
-    def believe(self, states: Mapping[str, Tensor], actions: Tensor) -> dict[str, Tensor]:
-        """The belief at the last state: filters over the last few real states, ``looks`` of them."""
-        looks = min(self.size.looks, next(iter(states.values())).shape[1])
-        states = {n: v[:, -looks:] for n, v in states.items()}
-        pictures = self.pictures(states)
-        batch = pictures.shape[0]
-        masks, carried, places, tokens = (v.view(batch, looks, *v.shape[1:]) for v in self.see(pictures.flatten(0, 1)))
-        felt = {n: self.spec.modalities[n].normalise(states[n]).flatten(2) for n in self.vectors}
-        senses = [layer(felt[n])[:, :, None] for n, layer in self.feel.items()]
-        observed = self.norm(torch.cat([tokens, *senses], dim=2))
-        state = observed[:, 0]
-        for look in range(1, looks):
-            everywhere = self.with_senses(places[:, look - 1])
-            expected, _ = self.dynamics(state, everywhere, actions[:, look - looks])
-            state = self.norm(observed[:, look] + self.correct(torch.cat([expected, observed[:, look]], dim=-1)))
+    def see(self, pictures: Tensor) -> dict[str, Tensor]:
+        """What is seen in pictures ``(N, C, s, s)``.
+
+        Returns:
+            ``masks (N, K, h, w)``, ``carried (N, C', h, w)``, ``places (N, K, 2)`` in [-1, 1], ``areas (N, K)`` as
+            shares of the picture, ``codes (N, K, Z)`` and ``gist (N, G, Z)``, the last two of unit scale.
+        """
+        masks, features, carried = self.eye(pictures)
+        places, areas, averages = describe(masks, F.avg_pool2d(pictures, CELL), features)
+        known = torch.cat([averages, (areas[..., None] * 50).clamp_max(4)], dim=-1)
+        codes = self.thing(known).float()
+        gist = self.whole(features).float().view(-1, self.size.gist, self.size.code)
         return {
-            "masks": masks[:, -1],
-            "carried": carried[:, -1],
-            "last": pictures[:, -1],
-            "from": places[:, -1],
-            "tokens": state,
-            "places": self.with_senses(places[:, -1]),
-            **{n: felt[n][:, -1] for n in self.vectors},
+            "masks": masks,
+            "carried": carried,
+            "places": places,
+            "areas": areas,
+            "codes": F.layer_norm(codes, codes.shape[-1:]),
+            "gist": F.layer_norm(gist, gist.shape[-1:]),
         }
 
+    def believe(self, states: Mapping[str, Tensor], actions: Tensor) -> dict[str, Tensor]:
+        """The belief at the last of the states ``(B, T, ...)`` with ``T - 1`` actions between them."""
+        pictures = self.pictures(states)
+        batch, length = pictures.shape[:2]
+        seen = {n: v.view(batch, length, *v.shape[1:]) for n, v in self.see(pictures.flatten(0, 1)).items()}
+        seen |= self.felt(states)
+        memory = torch.zeros(batch, self.tokens, self.size.token, device=pictures.device)
+        for t in range(length - 1):
+            _, memory = self.dynamics({n: seen[n][:, t] for n in self.state}, memory, actions[:, t])
+        now = {n: seen[n][:, -1] for n in self.state}
+        scene = {"masks": seen["masks"][:, -1], "carried": seen["carried"][:, -1], "last": pictures[:, -1]}
+        return {**scene, "from": now["places"], **now, "memory": memory}
+
     def foresee(self, belief: Mapping[str, Tensor], actions: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
-        """Spans ``(B, H, ...)``. `noise` ``(B or nothing, T, Z)`` stands for what cannot be seen."""
-        tokens, places = belief["tokens"], belief["places"]
-        if noise is not None:
-            tokens = tokens + self.surprise(noise)
-        felt = {n: belief[n].float() for n in self.vectors}
-        first = self.size.things
-        spans: dict[str, list[Tensor]] = {n: [] for n in ("tokens", "places", *self.vectors)}
+        """Spans ``(B, H, ...)`` under `actions` ``(B, H, A)``; `noise` ``(B or 1, T, Z)`` stands for the unseen."""
+        state, memory = {n: belief[n] for n in self.state}, belief["memory"]
+        spans: dict[str, list[Tensor]] = {n: [] for n in (*self.state, "memory")}
         for action in actions.unbind(1):
-            tokens, places = self.dynamics(tokens, places, action)
-            for index, (name, layer) in enumerate(self.tell.items()):
-                change = layer(tokens[:, first + index]).float()
-                # Posture changes smoothly, touch comes and goes.
-                felt[name] = change if name == "touch" else felt[name] + change
-            for name, value in (("tokens", tokens), ("places", places), *felt.items()):
+            state, memory = self.dynamics(state, memory, action, noise)
+            noise = None
+            for name, value in (*state.items(), ("memory", memory)):
                 spans[name].append(value)
         span = {n: torch.stack(v, dim=1) for n, v in spans.items()}
         horizon = actions.shape[1]
-        return span | {n: belief[n][:, None].expand(-1, horizon, *belief[n].shape[1:]) for n in SCENE}
+        scene = [n for n in SCENE if n in belief]
+        return span | {n: belief[n][:, None].expand(-1, horizon, *belief[n].shape[1:]) for n in scene}
 
     def draw(self, span: Mapping[str, Tensor]) -> Tensor:
         """Normalised pictures ``(B, S, C, size, size)`` of a span."""
         scene = {n: span[n][:, 0] for n in SCENE}
-        shifts = span["places"][:, :, : self.size.things] - scene["from"][:, None]
-        states = span["tokens"][:, :, : self.size.things]
-        return self.hand(scene["masks"], scene["carried"], scene["last"], shifts, states)  # type: ignore[no-any-return]
+        shifts = span["places"] - scene["from"][:, None]
+        return self.hand(scene, shifts, span["codes"], span["gist"].flatten(2))  # type: ignore[no-any-return]
 
-    def see(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pictures ``(N, C, s, s)`` to masks, carried appearance, places ``(N, K, 2)`` and tokens ``(N, K, D)``."""
-        masks, features, carried = self.eye(pictures)
-        places, areas, averages = describe(masks, F.avg_pool2d(pictures, CELL), features)
-        known = torch.cat([averages, (areas[..., None] * 50).clamp_max(4)], dim=-1)
-        return masks, carried, places, self.thing(known) + self.identity
+    @torch.no_grad()
+    def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the eye makes of single frames, modality -> ``(N, *shape)``: all that dynamics learn from."""
+        frames = {n: v[:, None] for n, v in states.items()}
+        seen = self.see(self.pictures(frames)[:, 0])
+        return {n: seen[n].float() for n in ("places", "codes", "gist", "areas")} | {
+            n: v[:, 0] for n, v in self.felt(frames).items()
+        }
 
-    def with_senses(self, places: Tensor) -> Tensor:
-        """Places of all tokens: those of things, and the middle for senses that have none."""
-        return F.pad(places, (0, 0, 0, len(self.vectors)))
+    def felt(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Normalised vector modalities ``(B, T, C)``."""
+        return {n: self.spec.modalities[n].normalise(states[n]).flatten(2) for n in self.vectors}
 
     def pictures(self, states: Mapping[str, Tensor]) -> Tensor:
-        """Normalised image modalities side by side ``(B, T, C, s, s)``."""
+        """Normalised image modalities side by side ``(B, T, C, s, s)``, channels last in memory."""
         parts = []
         for name in self.images:
             values = self.spec.modalities[name].normalise(states[name])
-            parts.append(values[:, :, None] if values.dim() == 4 else values.movedim(-1, 2))
-        return torch.cat(parts, dim=2)
+            parts.append(values[..., None] if values.dim() == 4 else values)
+        return torch.cat(parts, dim=-1).movedim(-1, 2)
 
     def split(self, pictures: Tensor) -> dict[str, Tensor]:
         """Inverse of `pictures`, channels third."""
@@ -200,21 +220,26 @@ class StateModel(nn.Module):
     # What training and tables ask.
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        from nextstate.models.objectives import OBJECTIVES
+        index, local = stage_at(self.stages, progress)
+        return self.stages[index].loss(self, batch, generator, local)
 
-        return OBJECTIVES["pixel"](self, batch, generator, progress)
-
-    def flops(self, batch_size: int) -> float:
-        """Floating-point operations of a training step, counted while doing one on a single empty window."""
+    def flops(self, batch_size: int, progress: float = 0.0) -> float:
+        """Floating-point operations of a training step at `progress`, counted while doing one on two empty windows."""
         from torch.utils.flop_counter import FlopCounterMode
 
+        index, _ = stage_at(self.stages, progress)
+        stage, count = self.stages[index], 2
         length = self.spec.context + self.spec.horizon
-        batch = {n: torch.zeros(1, length, *m.shape, device=self.device) for n, m in self.spec.modalities.items()}
-        batch["action"] = torch.zeros(1, length - 1, self.spec.action_size, device=self.device)
+        kinds = self.spec.modalities.items()
+        batch = {n: torch.zeros(count, length, *m.shape, device=self.device) for n, m in kinds}
+        if stage.recalled:
+            frames = {n: v.flatten(0, 1) for n, v in batch.items()}
+            batch = {n: v.view(count, length, *v.shape[1:]) for n, v in self.recall(frames).items()}
+        batch["action"] = torch.zeros(count, length - 1, self.spec.action_size, device=self.device)
         with FlopCounterMode(display=False) as counter:
-            loss = self.loss(batch, torch.Generator(self.device).manual_seed(0), 0.5)["loss"]
+            loss = self.loss(batch, torch.Generator(self.device).manual_seed(0), progress)["loss"]
             torch.autograd.grad(loss, [p for p in self.parameters() if p.requires_grad], allow_unused=True)
-        return float(counter.get_total_flops()) * batch_size
+        return float(counter.get_total_flops()) * batch_size * stage.windows / count
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
@@ -223,13 +248,13 @@ class StateModel(nn.Module):
         """Parameters by owner: nearly all see, foresee and draw."""
         count = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
         senses = {"touch": 0, "proprio": 0}
-        for table in (self.feel, self.tell):
+        for table in (self.dynamics.feel, self.dynamics.tell):
             for name, layer in table.items():
                 senses[name] += sum(p.numel() for p in layer.parameters())
         action = sum(p.numel() for p in self.dynamics.action.parameters())
         return {
-            "vision": count["eye"] + count["hand"] + count["thing"] + self.identity.numel(),
-            "dynamics": count["dynamics"] - action + count["surprise"] + count["correct"] + count["norm"],
+            "vision": count["eye"] + count["hand"] + count["thing"] + count["whole"],
+            "dynamics": count["dynamics"] - action - sum(senses.values()),
             "touch": senses["touch"],
             "proprioception": senses["proprio"],
             "action": action,
@@ -239,11 +264,11 @@ class StateModel(nn.Module):
     @property
     def tokens(self) -> int:
         """Tokens of a state."""
-        return self.size.things + len(self.vectors)
+        return self.size.things + self.size.gist + len(self.vectors)
 
     @property
     def device(self) -> torch.device:
-        return self.identity.device
+        return self.dynamics.identity.device
 
     def precision(self) -> AbstractContextManager[object]:
         """Half precision for imagining where the processor multiplies it in hardware."""
@@ -252,18 +277,21 @@ class StateModel(nn.Module):
 
 
 PRESETS: dict[str, Size] = {
-    "tiny": Size(things=8, vision=24, drawing=32, token=96, message=48),
+    "tiny": Size(vision=24, drawing=32, token=96, message=48),
     "small": Size(),
     "base": Size(things=12, vision=48, drawing=64, token=256, layers=4, message=128),
-    "large": Size(things=16, vision=128, drawing=192, token=512, layers=12, message=256),
-    "huge": Size(things=24, vision=256, drawing=384, token=1024, layers=24, message=512),
-    "giant": Size(things=32, vision=512, drawing=768, token=2048, layers=48, message=1024),
+    "large": Size(things=16, code=48, vision=128, drawing=192, token=512, layers=12, message=256),
+    "huge": Size(things=24, code=64, vision=256, drawing=384, token=1024, layers=24, message=512),
+    "giant": Size(things=32, code=96, vision=512, drawing=768, token=2048, layers=48, message=1024),
 }
 
 
-def build_state_model(spec: WorldModelSpec, preset: str, **options: Any) -> StateModel:
+def build_state_model(spec: WorldModelSpec, preset: str, stages: Sequence[Stage], **options: Any) -> StateModel:
     """A fresh network; `options` override fields of the preset's `Size`."""
-    unknown = set(options) - set(asdict(PRESETS[preset]))
+    sizes = {n: v for n, v in options.items() if n != "objective"}
+    unknown = set(sizes) - set(asdict(PRESETS[preset]))
     if unknown:
-        raise SettingsError(f"options {', '.join(sorted(unknown))} are not among {', '.join(asdict(PRESETS[preset]))}.")
-    return StateModel(spec, preset, replace(PRESETS[preset], **options), options)
+        raise SettingsError(
+            f"options {', '.join(sorted(unknown))} are not among objective, {', '.join(asdict(PRESETS[preset]))}."
+        )
+    return StateModel(spec, preset, replace(PRESETS[preset], **sizes), options, stages)

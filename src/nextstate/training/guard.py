@@ -70,6 +70,11 @@ class Guard:
         self._losses.append(loss)
         return True
 
+    def forget(self) -> None:
+        """Another loss begins: what the last one was used to means nothing for it."""
+        self._losses.clear()
+        self._high = 0
+
     def state(self) -> dict[str, Any]:
         """JSON form."""
         return {"skipped": self.skipped, "losses": list(self._losses), "high": self._high}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nextstate.errors import CheckpointError
 from nextstate.models.pretrained import load_weights, save_pretrained, weights_of
+from nextstate.models.stages import stage_at
 from nextstate.training.checkpoint import Checkpoint, Checkpoints
 from nextstate.training.display import Display, PlainDisplay, Status
 from nextstate.training.ema import PowerEma
@@ -32,6 +33,7 @@ from nextstate.training.precision import (
     settle_threads,
 )
 from nextstate.training.prefetch import Prefetch
+from nextstate.training.recall import recall
 from nextstate.training.run import Run
 from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
 from nextstate.training.settings import Interval, TrainingSettings
@@ -100,6 +102,9 @@ class Trainer:
         self.schedule = Schedule(settings.schedule, settings.warmup, settings.cooldown, settings.final)
         self.guard = Guard(settings.skip_limit)
         self.checkpoints = Checkpoints(run.checkpoints, warn=self.display.say)
+        self.stages = model.stages
+        self.batches: Prefetch | None = None
+        self._stage, self._batch, self._flops, self._read_from = 0, settings.batch, 0.0, batches
         self.step, self.seconds = 0, 0.0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._lap: list[dict[str, float]] = []
@@ -117,10 +122,10 @@ class Trainer:
         self._resume()
         peak = measure_peak(self.device, self.dtype)
         self._note_environment(peak)
-        self.throughput = Throughput(self.model.flops(self.settings.batch), peak)
+        self.throughput = Throughput(peak)
         with ExitStack() as stack:
             interruption = stack.enter_context(Interruption())
-            self.batches = stack.enter_context(Prefetch(self.source, self.step, self.settings.batch))
+            stack.callback(self._stop_reading)
             self.metrics = Metrics(self.run.root, self.step, self.settings.tensorboard)
             stack.callback(self.metrics.close)
             self.pace = self._pace()
@@ -142,10 +147,13 @@ class Trainer:
         before, began = self.seconds, time.monotonic()
         self.module.train()
         while not interruption and (progress := self.pace.at(self.step)) < 1.0:
+            if not self._enter(progress, interruption):
+                break
+            assert self.batches is not None
             batch = self.batches.get(self.step)
             self._learn(batch, progress)
             self.step += 1
-            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1))
+            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1), self._flops)
             self.seconds = before + time.monotonic() - began
             if lap.due(self.step):
                 self._report(progress)
@@ -160,17 +168,54 @@ class Trainer:
         self._save()
         return bool(interruption)
 
+    def _enter(self, progress: float, interruption: Interruption) -> bool:
+        """Gets ready for the stage of `progress`, unless in it already; False if a signal came meanwhile."""
+        index, _ = stage_at(self.stages, progress)
+        if self.batches is not None and index == self._stage:
+            return True
+        self._look()
+        stage, began = self.stages[index], time.perf_counter()
+        self._stop_reading()
+        source: Batches | None = self.source
+        if stage.recalled:
+            source = recall(
+                self.model, self.source, self.device, self.dtype, lambda: bool(interruption), self._recalled
+            )
+        if source is None:
+            return False
+        if index != self._stage:
+            self.guard.forget()
+        self._stage, self._batch = index, max(round(self.settings.batch * stage.windows), 1)
+        self._flops = self.model.flops(self.settings.batch, progress)
+        self._read_from = source
+        self.batches = Prefetch(source, self.step, self._batch).__enter__()
+        self.throughput.aside += time.perf_counter() - began
+        return True
+
+    def _recalled(self, done: int, count: int) -> None:
+        if done == count:
+            self.display.say(f"looked at all {count:,} frames once; from now on learning from what was seen.")
+
+    def _stop_reading(self) -> None:
+        if self.batches is not None:
+            self.batches.__exit__(None, None, None)
+            self.batches = None
+
     def _learn(self, batch: Mapping[str, np.ndarray], progress: float) -> None:
         generator = seed_step(self.settings.seed, self.step, self.device)
         parts = self.loss(to_tensors(batch, self.device), generator, progress)
         parts["loss"].backward()  # type: ignore[no-untyped-call]
-        length = self.optimiser.step(self.schedule(progress))
+        length = self.optimiser.step(self._rate(progress))
         if self.ema is not None:
             self.ema.update(self.step + 1)
         values = torch.stack([*(p.detach().float() for p in parts.values()), length.float()])
         self._pending.append((self.step, (*parts, GRADIENT), values))
         if len(self._pending) >= self._look_every:
             self._look()
+
+    def _rate(self, progress: float) -> float:
+        """Learning rate as a share of its peak: each stage has a rise and a fall of its own."""
+        return self.schedule(stage_at(self.stages, progress)[1])
 
     def _look(self) -> None:
         """Reads the losses of steps just made; raises `DivergenceError`."""
@@ -190,10 +235,11 @@ class Trainer:
         self._lap.clear()
         gradient = means.pop(GRADIENT)
         figures = self.throughput.lap()
-        lr = self.settings.lr * self.schedule(progress)
+        lr = self.settings.lr * self._rate(progress)
         noted = {"progress": progress, "seconds": self.seconds, "lr": lr, **means, "gradient": gradient, **figures}
-        waited, self.batches.waited = self.batches.waited, 0.0
-        self.metrics.note("train", self.step, {**noted, "waited": waited, "skipped": len(self.guard.skipped)})
+        if self.batches is not None:
+            noted["waited"], self.batches.waited = self.batches.waited, 0.0
+        self.metrics.note("train", self.step, {**noted, "skipped": len(self.guard.skipped)})
         self.display.show(
             Status(
                 self.step,
@@ -234,6 +280,7 @@ class Trainer:
         numbers = {
             "seconds": self.seconds,
             "threads": self.threads,
+            "stage": self._stage,
             "guard": self.guard.state(),
             "validation": plain(self._validated.to_dict()) if self._validated else None,
         }
@@ -249,6 +296,7 @@ class Trainer:
             self.optimiser.load(found.part("optimiser"))
             if self.ema is not None:
                 self.ema.load(found.part("ema"))
+            self._stage = int(found.numbers["stage"])
             self.guard.load(found.numbers["guard"])
             self.seconds = float(found.numbers["seconds"])
             validation = found.numbers["validation"]
@@ -300,4 +348,4 @@ class Trainer:
             self.display.say(self._validated.line)
 
     def _flaw(self, step: int) -> str:
-        return flaw_in(self.source.batch(step, self.settings.batch), step)
+        return flaw_in(self._read_from.batch(step, self._batch), step)

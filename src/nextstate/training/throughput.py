@@ -30,25 +30,26 @@ class Throughput:
     """Counts steps, frames and time; time spent on validating and saving is kept apart.
 
     Args:
-        flops: operations per step. peak: of the machine, operations per second.
+        peak: of the machine, operations per second.
     """
 
-    def __init__(self, flops: float, peak: float) -> None:
-        self.flops, self.peak = flops, peak
-        self.steps, self.frames = 0, 0
+    def __init__(self, peak: float) -> None:
+        self.peak = peak
+        self.steps, self.frames, self.flops = 0, 0, 0.0
         self.aside = 0.0
         """Seconds that were not spent on steps."""
-        self._start = self._mark = (time.perf_counter(), 0, 0, 0.0)
+        self._start = self._mark = self._now()
 
-    def count(self, frames: int) -> None:
-        """Call after each step."""
+    def count(self, frames: int, flops: float) -> None:
+        """Call after each step, with the frames it saw and the operations it took."""
         self.steps += 1
         self.frames += frames
+        self.flops += flops
 
     def lap(self) -> dict[str, float]:
         """Figures since the last lap."""
         figures = self._since(self._mark)
-        self._mark = (time.perf_counter(), self.steps, self.frames, self.aside)
+        self._mark = self._now()
         return figures
 
     def total(self) -> dict[str, float]:
@@ -60,14 +61,16 @@ class Throughput:
         """Everything included, so that it can be used to foresee the end."""
         return (time.perf_counter() - self._start[0]) / max(self.steps, 1)
 
-    def _since(self, mark: tuple[float, int, int, float]) -> dict[str, float]:
-        began, steps, frames, aside = mark
-        seconds = max(time.perf_counter() - began - (self.aside - aside), 1e-9)
-        rate = (self.steps - steps) / seconds
+    def _now(self) -> tuple[float, int, int, float, float]:
+        return time.perf_counter(), self.steps, self.frames, self.flops, self.aside
+
+    def _since(self, mark: tuple[float, int, int, float, float]) -> dict[str, float]:
+        passed, steps, frames, flops, aside = (now - then for now, then in zip(self._now(), mark, strict=True))
+        seconds = max(passed - aside, 1e-9)
         return {
-            "steps_per_second": rate,
-            "frames_per_second": (self.frames - frames) / seconds,
-            "share_of_peak": rate * self.flops / self.peak,
+            "steps_per_second": steps / seconds,
+            "frames_per_second": frames / seconds,
+            "share_of_peak": flops / seconds / self.peak,
         }
 
 

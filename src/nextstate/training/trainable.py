@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nextstate.models import WorldModel
+from nextstate.models.stages import Stage
 
 
 class Trainable(WorldModel, Protocol):
@@ -29,8 +30,17 @@ class Trainable(WorldModel, Protocol):
         """
         ...
 
-    def flops(self, batch_size: int) -> float:
-        """Floating-point operations of one training step (forward and backward)."""
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """What it learns first and what then; at least one."""
+        ...
+
+    def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What single frames ``(N, *shape)`` are to it, for stages that learn from that; else never called."""
+        ...
+
+    def flops(self, batch_size: int, progress: float = 0.0) -> float:
+        """Floating-point operations of one training step (forward and backward) at that point of the run."""
         ...
 
     def config(self) -> dict[str, Any]:
@@ -47,6 +57,23 @@ class Batches(Protocol):
 
     def batch(self, step: int, size: int) -> Mapping[str, np.ndarray]:
         """The batch of a step: a pure function of its arguments, so a position never needs saving."""
+        ...
+
+
+class Frames(Batches, Protocol):
+    """Batches that can also be had of what something else makes of each frame."""
+
+    @property
+    def rows(self) -> int:
+        """Number of frames."""
+        ...
+
+    def frames(self, first: int, count: int) -> Mapping[str, np.ndarray]:
+        """Modality -> ``(N, *shape)``: `count` frames from `first` on, or as many as there are."""
+        ...
+
+    def over(self, arrays: Mapping[str, np.ndarray]) -> Batches:
+        """The same windows of other arrays ``(rows, ...)``, with the same actions."""
         ...
 
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from nextstate.models.objectives.pixel import PIXEL
+from nextstate.models.stages import Stage
 
-from torch import Tensor
-
-from nextstate.models.objectives.pixel import pixel
-
-Objective = Callable[..., dict[str, Tensor]]
-"""``objective(model, batch, generator, progress)`` to ``{"loss": ..., named parts}``."""
-
-OBJECTIVES: dict[str, Objective] = {"pixel": pixel}
+OBJECTIVES: dict[str, tuple[Stage, ...]] = {"pixel": PIXEL}
+"""Objective -> its stages, each with the loss of that part of a run."""

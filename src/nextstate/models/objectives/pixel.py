@@ -1,4 +1,4 @@
-"""Predict what is sensed: pictures, posture and touch of the next states, scored as sampled futures."""
+"""Predict what is sensed: first learn to see and draw, then how what is seen moves on."""
 
 from __future__ import annotations
 
@@ -8,69 +8,140 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nextstate.models.vision import CELL, describe
+from nextstate.models.stages import Stage
+from nextstate.models.vision import CELL
 
 if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
 
-DRAWN = 3
-"""Steps of a window that are drawn and compared with the true pictures."""
+DRAWN = 2
+"""Other instants of a window that are drawn from the first."""
+
+STILL = 0.05
+"""Weight of a pixel that does not change, beside 1 for one that does."""
+
+CHANGED = 0.1
+"""Normalised difference from which a pixel has changed."""
+
+BLUR = 0.1
+"""Noise on codes while drawing is learned, so that a foreseen code, never quite right, is drawn alike."""
 
 COLOUR_SPREAD = 0.25
 """Standard deviation of colour within one thing, in normalised units."""
 
-STILL = 0.03
-"""Weight of a pixel that does not change, beside 1 for one that does, when things are outlined."""
+OUTLINES = 0.1
+"""Weight of outlining beside drawing."""
 
-WEIGHTS = {"pictures": 1.0, "places": 10.0, "senses": 1.0, "outlines": 0.1}
+FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 3.0}
+"""Weights of what is foreseen."""
+
+FILTERED = 0.3
+"""Weight of steps from states that were really observed, beside imagined ones."""
+
+FIRST_HORIZON = 4
+"""Steps foreseen at first; in the second half of the stage as many as there are."""
+
+PRESENT = 400.0
+"""A thing counts wholly from a 400th of the picture on."""
 
 
-def pixel(
+def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    """Draw other instants of a window from its pixels at one instant and what is seen at the others.
+
+    What is seen there has to pass through a few places and codes, so these come to hold what changes. What moves
+    weighs far more than what stays: else drawing nothing new is best for long, and nothing is learned.
+    """
+    length = next(iter(batch.values())).shape[1]
+    chosen = torch.randperm(length, generator=generator, device=model.device)[: DRAWN + 1].tolist()
+    states = {n: batch[n][:, chosen] for n in model.spec.modalities}
+    pictures = model.pictures(states)
+    size, steps = pictures.shape[:2]
+    seen = {n: v.view(size, steps, *v.shape[1:]) for n, v in model.see(pictures.flatten(0, 1)).items()}
+
+    def blurred(codes: Tensor) -> Tensor:
+        return codes + BLUR * torch.randn(codes.shape, generator=generator, device=codes.device)
+
+    others = {n: seen[n][:, 1:] for n in ("places", "codes", "gist")}
+    scene = {n: seen[n][:, :1].expand(-1, DRAWN, *seen[n].shape[2:]) for n in ("masks", "carried")}
+    last, truth = pictures[:, :1], pictures[:, 1:]
+    span = {
+        **scene,
+        "last": last.expand(-1, DRAWN, *last.shape[2:]),
+        "from": seen["places"][:, :1].expand(-1, DRAWN, -1, -1),
+        "places": others["places"],
+        "codes": blurred(others["codes"]),
+        "gist": blurred(others["gist"]),
+    }
+    drawn = model.draw(span)
+    changed = ((truth - last).abs().amax(dim=2, keepdim=True) > CHANGED).float()
+    weight = STILL + changed
+    error = F.smooth_l1_loss(drawn, truth, beta=0.3, reduction="none").clamp_max(4)
+    drawing = (error * weight).mean() / weight.mean()
+
+    shown = model.split(last)["rgb" if "rgb" in model.images else model.images[0]][:, 0]
+    moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
+    outlines = mixture(seen["masks"][:, 0], F.avg_pool2d(shown, CELL), STILL + moving)
+    return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
+
+
+def foresee(
     model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
-    """Fair CRPS of two sampled futures, on all modalities; what changes weighs more than what stays.
+    """From what was seen and felt, what will be seen and felt at each of the next steps.
 
-    A proper score of samples does not reward a blur or a fading, as squared error over several steps does
-    (Gneiting and Raftery 2007, https://doi.org/10.1198/016214506000001437). Besides, outlines must each hold
-    one kind of thing, and foreseen places must be where the eye later finds them.
+    The central future is drawn towards the mean of what may happen; a pair of sampled ones, of half the windows, is
+    scored by the fair CRPS, which sampled futures minimise when they are spread as true ones are (Gneiting and
+    Raftery 2007, https://doi.org/10.1198/016214506000001437).
     """
-    context, names = model.spec.context, list(model.spec.modalities)
-    states = {n: batch[n] for n in names}
-    actions = batch["action"].float()
-    now = context - 1
-    horizon = actions.shape[1] - now
-    belief = model.believe({n: v[:, :context] for n, v in states.items()}, actions[:, :now])
+    context, horizon = model.spec.context, _horizon(model, batch, progress)
+    state = {n: batch[n][:, : context + horizon] for n in (*model.state, "areas")}
+    actions = batch["action"][:, : context + horizon - 1].float()
     size = actions.shape[0]
-    twice = {n: torch.cat([v, v]) for n, v in belief.items()}
-    noise = torch.randn(2 * size, model.tokens, max(model.size.noise, 1), generator=generator, device=actions.device)
-    span = model.foresee(twice, actions[:, now:].repeat(2, 1, 1), noise if model.size.noise else None)
+    there = (state["areas"] * PRESENT).clamp_max(1)[..., None]
+    pace = _pace(state["places"], there)
 
-    chosen = _steps(horizon, generator, actions.device)
-    truth = model.pictures({n: states[n][:, [now + 1 + s for s in chosen]] for n in model.images})
-    few = {n: v[:, chosen] for n, v in span.items()}
-    # At first pictures only say that staying is safest, so where things go is learned from places alone.
-    drawn = model.draw(few | {"places": few["places"].detach()})
-    weight = _weight(truth, belief["last"][:, None])
-    pictures = (_crps(drawn, truth) * weight).mean() / weight.mean()
+    memory = torch.zeros(size, model.tokens, model.size.token, device=actions.device)
+    filtered: list[dict[str, Tensor]] = []
+    for t in range(context - 1):
+        following, memory = model.dynamics({n: state[n][:, t] for n in model.state}, memory, actions[:, t])
+        filtered.append(following)
+    now = {n: state[n][:, context - 1] for n in model.state} | {"memory": memory}
+    ahead = actions[:, context - 1 :]
+    half = (size + 1) // 2 if model.size.noise else 0
+    rows = torch.cat([torch.arange(size), torch.arange(half), torch.arange(half)]).to(actions.device)
+    noise = None
+    if half:
+        shape = (2 * half, model.tokens, model.size.noise)
+        drawn = torch.randn(shape, generator=generator, device=actions.device)
+        noise = torch.cat([drawn.new_zeros(size, *shape[1:]), drawn])
+    span = model.foresee({n: v[rows] for n, v in now.items()}, ahead[rows], noise)
 
-    with torch.no_grad():
-        masks, _, _ = model.eye(truth.flatten(0, 1))
-        seen, areas, _ = describe(masks)
-    there = (areas * 400).clamp_max(1).view(size, len(chosen), -1)
-    found = seen.view(size, len(chosen), -1, 2)
-    foreseen = few["places"][:, :, : model.size.things]
-    places = (_crps(foreseen, found) * there[..., None]).mean()
+    parts, loss = {}, torch.zeros((), device=actions.device)
+    for name in model.state:
+        scale = pace if name == "places" else 1.0
+        # What is not there is nowhere, and looks like nothing.
+        share = there if name in ("places", "codes") else there.new_ones(1)
+        truth, weight = state[name][:, context:] / scale, share[:, context:] if share.dim() > 1 else share
+        foreseen = span[name] / scale
+        central = F.smooth_l1_loss(foreseen[:size], truth, reduction="none") * weight
+        part = central.mean()
+        if half:
+            some = weight[:half] if weight.dim() > 1 else weight
+            part = part + (_crps(foreseen[size:], truth[:half]) * some).mean()
+        if filtered:
+            first = torch.stack([f[name] for f in filtered], dim=1) / scale
+            error = (first - state[name][:, 1:context] / scale).abs()
+            part = part + FILTERED * (error * (share[:, 1:context] if share.dim() > 1 else share)).mean()
+        parts[name] = part
+        loss = loss + FORESEEN.get(name, 1.0) * part
+    return {"loss": loss, **parts}
 
-    senses = torch.zeros((), device=actions.device)
-    for name in model.vectors:
-        target = model.spec.modalities[name].normalise(states[name][:, context:]).flatten(2)
-        senses = senses + _crps(span[name], target).mean()
 
-    looks = model.split(belief["last"][:, None])["rgb" if "rgb" in model.images else model.images[0]][:, 0]
-    moving = _changes(truth, belief["last"][:, None]).amax(dim=(1, 2))[:, None]
-    outlines = mixture(belief["masks"], F.avg_pool2d(looks, CELL), STILL + F.max_pool2d(moving, CELL))
-    parts = {"pictures": pictures, "places": places, "senses": senses, "outlines": outlines}
-    return {"loss": sum((WEIGHTS[n] * v for n, v in parts.items()), torch.zeros(())), **parts}
+PIXEL = (
+    Stage("look", 0.4, look),
+    Stage("foresee", 0.6, foresee, windows=2.0, recalled=True),
+)
+"""Stages of the objective ``pixel``."""
 
 
 def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
@@ -94,19 +165,17 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
     return (surprise * weight).sum() / weight.sum()
 
 
+def _horizon(model: StateModel, batch: dict[str, Tensor], progress: float) -> int:
+    longest = batch["action"].shape[1] + 1 - model.spec.context
+    return min(longest, FIRST_HORIZON + int(2 * progress * max(longest - FIRST_HORIZON, 0)))
+
+
+def _pace(places: Tensor, there: Tensor) -> Tensor:
+    """How far things usually go in a step: the yardstick of errors in place."""
+    moved = (places[:, 1:] - places[:, :-1]).abs() * there[:, 1:]
+    return moved.mean().clamp_min(1e-4)
+
+
 def _crps(both: Tensor, truth: Tensor) -> Tensor:
     one, other = both[: len(truth)], both[len(truth) :]
     return 0.5 * ((one - truth).abs() + (other - truth).abs()) - 0.5 * (one - other).abs()
-
-
-def _weight(truth: Tensor, last: Tensor) -> Tensor:
-    return 1.0 + 10.0 * _changes(truth, last)
-
-
-def _changes(truth: Tensor, last: Tensor) -> Tensor:
-    return ((truth - last).abs().amax(dim=2, keepdim=True) > 0.1).float()
-
-
-def _steps(horizon: int, generator: torch.Generator, device: torch.device) -> list[int]:
-    order = torch.randperm(horizon, generator=generator, device=device)[:DRAWN]
-    return sorted(order.tolist())

@@ -1,0 +1,45 @@
+"""Looks at every frame once, so that a stage can learn from what was seen instead of from pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+import torch
+
+from nextstate.training.precision import autocast
+from nextstate.training.trainable import Batches, Frames, Trainable, to_tensors
+
+CHUNK = 128
+"""Frames looked at together; part of what makes a repeated look give the same bits."""
+
+
+def recall(
+    model: Trainable,
+    source: Batches,
+    device: torch.device,
+    dtype: torch.dtype,
+    stop: Callable[[], bool],
+    show: Callable[[int, int], None],
+) -> Batches | None:
+    """The windows of `source`, of what the model recalls of its frames; None if `stop` said so before the end.
+
+    They are kept in memory: a few hundred numbers for each frame.
+
+    Args:
+        show: told how many of how many frames have been looked at.
+    """
+    frames = cast(Frames, source)
+    count = frames.rows
+    found: dict[str, np.ndarray] = {}
+    for first in range(0, count, CHUNK):
+        if stop():
+            return None
+        with torch.no_grad(), autocast(device, dtype):
+            recalled = model.recall(to_tensors(frames.frames(first, CHUNK), device))
+        for name, values in recalled.items():
+            array = found.setdefault(name, np.empty((count, *values.shape[1:]), np.float32))
+            array[first : first + CHUNK] = values.float().cpu().numpy()
+        show(min(first + CHUNK, count), count)
+    return frames.over(found)
