@@ -101,25 +101,27 @@ def translation(offset: Tensor, length: int) -> Tensor:
 class Hand(nn.Module):
     """Draws the pictures of a future: things moved to where they are foreseen, then retouched.
 
-    Each thing's outline and carried appearance are translated from the last real frame. What it is then foreseen
-    to be is painted where it is and where it was; the gist is painted coarsely all over. A small convolutional
-    network makes of these, and of the last real frame, what changes in that frame.
+    Each thing's outline and appearance, real pixels among it, are carried along from the last real frame, nearer
+    things over farther ones. What a thing is then foreseen to be is painted where it is and where it was; the gist
+    is painted coarsely all over. From these a small convolutional network makes new pixels, and says for each
+    whether to take it, to keep the last real one, to take the one carried there, or to fill in what surrounds the
+    things that left. (A gate that starts out keeping most would close at once and nothing would be learned.)
 
     Args:
         channels: C, channels of all image modalities. code: length of a thing's code. gist: length of the gist.
-        carried, painted: channels that are carried along and painted. width: of the network.
-        cells: along a side of the grid of outlines.
+        carried, painted: learned channels that are carried along and painted. width: of the network.
     """
 
     def __init__(self, channels: int, code: int, gist: int, carried: int, painted: int, width: int) -> None:
         super().__init__()
-        self.painted = painted
+        self.channels, self.painted = channels, painted
+        self.nearness = nn.Linear(code, 1)
         self.paint = nn.Linear(code, 2 * painted)
         self.canvas = nn.Linear(gist, painted * CANVAS**2)
         self.before = nn.Conv2d(channels * CELL**2, 8, 1)
-        self.mix = conv(carried + 3 * painted + 8, width)
+        self.mix = conv(channels + carried + 3 * painted + 8, width)
         self.retouch = conv(width, width)
-        self.out = nn.Conv2d(width, channels * CELL**2, 1)
+        self.out = nn.Conv2d(width, (4 + channels) * CELL**2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
@@ -134,17 +136,20 @@ class Hand(nn.Module):
         Returns:
             pictures ``(B, S, C, size, size)``.
         """
-        masks, carried, last = scene["masks"].to(codes.dtype), scene["carried"].to(codes.dtype), scene["last"]
-        batch, things, height, width = masks.shape
+        last, kind = scene["last"], scene["carried"].dtype
+        batch, things, height, width = scene["masks"].shape
         steps, frames = shifts.shape[1], shifts.shape[0] * shifts.shape[1]
-        outlines, appearance = _moved(masks, carried, shifts)
+        masks = scene["masks"].to(kind)
+        appearance = torch.cat([F.avg_pool2d(last, CELL).to(kind), scene["carried"]], dim=1)
+        nearness = self.nearness(codes).float().flatten(0, 1).exp()
+        outlines, carried = carry(masks, appearance, shifts, nearness)
         here, there = self.paint(codes).reshape(frames, things, -1).transpose(1, 2).split(self.painted, dim=1)
         was = masks.flatten(2)[:, None].expand(-1, steps, -1, -1).reshape(frames, things, -1)
-        before = self.before(F.pixel_unshuffle(last.to(codes.dtype), CELL))
+        before = self.before(F.pixel_unshuffle(last.to(kind), CELL))
         canvas = self.canvas(gist).reshape(frames, self.painted, CANVAS, CANVAS)
         drawing = torch.cat(
             [
-                appearance,
+                carried,
                 (here @ outlines.to(here.dtype)).view(frames, -1, height, width),
                 (there @ was.to(there.dtype)).view(frames, -1, height, width),
                 F.interpolate(canvas, size=(height, width), mode="bilinear"),
@@ -154,23 +159,53 @@ class Hand(nn.Module):
         ).contiguous(memory_format=torch.channels_last)
         drawing = F.silu(self.mix(drawing))
         drawing = drawing + F.silu(self.retouch(drawing))
-        change = F.pixel_shuffle(self.out(drawing), CELL).float()
-        # A gate that could keep the last frame would close at once, since most of it stays: then nothing is learned.
-        return last[:, None] + change.view(batch, steps, *last.shape[1:])
+        full = F.pixel_shuffle(self.out(drawing), CELL).float().view(batch, steps, -1, *last.shape[2:])
+        gates = full[:, :, :4].softmax(dim=2)
+        left = (was - outlines).clamp_min(0).sum(dim=1).view(batch, steps, 1, height, width)
+        moved = F.interpolate(carried[:, : self.channels].float(), scale_factor=float(CELL)).view_as(full[:, :, 4:])
+        sources = (last[:, None], surroundings(last, left), moved, full[:, :, 4:])
+        return sum(gates[:, :, i : i + 1] * source for i, source in enumerate(sources))  # type: ignore[return-value]
 
 
-def _moved(masks: Tensor, carried: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
-    """Outlines ``(B*S, K, h*w)`` and the appearance they carry ``(B*S, C', h, w)``, each thing shifted by itself."""
+def carry(masks: Tensor, appearance: Tensor, shifts: Tensor, nearness: Tensor) -> tuple[Tensor, Tensor]:
+    """Each thing shifted by itself, nearer ones over farther ones.
+
+    Args:
+        masks: ``(B, K, h, w)``. appearance: ``(B, C', h, w)``. shifts: ``(B, S, K, 2)`` in [-1, 1] units.
+        nearness: ``(B*S, K, 1)``, positive: a thing's weight where it meets others.
+
+    Returns:
+        outlines ``(B*S, K, h*w)`` and what is seen where something is, ``(B*S, C', h, w)``, else zero.
+    """
     batch, things, height, width = masks.shape
-    steps, channels = shifts.shape[1], carried.shape[1]
+    steps, channels = shifts.shape[1], appearance.shape[1]
     across = translation(shifts[..., 0] * (width / 2), width).to(masks.dtype)
     down = translation(shifts[..., 1] * (height / 2), height).to(masks.dtype)
-    layers = torch.cat([masks[:, :, None], masks[:, :, None] * carried[:, None]], dim=2)
+    layers = torch.cat([masks[:, :, None], masks[:, :, None] * appearance[:, None]], dim=2)
     layers = layers.permute(0, 1, 3, 2, 4).reshape(batch * things, height, -1)
     moved = down.transpose(1, 2).reshape(batch * things, steps * height, height) @ layers
     moved = moved.view(batch, things, steps, height, -1).transpose(1, 2).reshape(batch * steps * things, -1, width)
-    moved = (moved @ across.transpose(-1, -2).reshape(-1, width, width)).view(
-        batch * steps, things, height, channels + 1, width
-    )
-    outlines = moved[:, :, :, 0].reshape(batch * steps, things, height * width)
-    return outlines, moved[:, :, :, 1:].sum(dim=1).transpose(1, 2)
+    moved = moved @ across.transpose(-1, -2).reshape(-1, width, width)
+    # The sum over things, nearer ones weighing more, is one small product for each frame.
+    total = nearness.transpose(1, 2).to(masks.dtype) @ moved.view(batch * steps, things, -1)
+    total = total.view(batch * steps, height, channels + 1, width).transpose(1, 2)
+    outlines = moved.view(batch * steps, things, height, channels + 1, width)[:, :, :, 0]
+    return outlines.reshape(batch * steps, things, -1), total[:, 1:] / (total[:, :1] + 1e-2)
+
+
+def surroundings(last: Tensor, left: Tensor) -> Tensor:
+    """What is seen around the places that things have left, everywhere, blurred.
+
+    Args:
+        last: ``(B, C, size, size)``. left: ``(B, S, 1, h, w)``, share of each cell that things have left.
+
+    Returns:
+        ``(B, S, C, size, size)``.
+    """
+    batch, steps = left.shape[:2]
+    weight = (1 - F.max_pool2d(left.flatten(0, 1).float(), 2)).clamp_min(0) ** 4 + 1e-3
+    scale = last.shape[-1] // weight.shape[-1]
+    low = F.avg_pool2d(last, scale)[:, None].expand(-1, steps, -1, -1, -1).flatten(0, 1)
+    around = F.avg_pool2d(torch.cat([low * weight, weight], dim=1), 5, 1, 2)
+    fill = F.interpolate(around[:, :-1] / around[:, -1:], scale_factor=float(scale))
+    return fill.view(batch, steps, *last.shape[1:])

@@ -42,12 +42,12 @@ class Size:
         noise: length of a token's noise; 0 for one future only.
     """
 
-    things: int = 8
+    things: int = 10
     gist: int = 4
     code: int = 24
     vision: int = 32
     drawing: int = 48
-    carried: int = 12
+    carried: int = 8
     painted: int = 24
     token: int = 128
     layers: int = 2

@@ -104,7 +104,8 @@ class Trainer:
         self.checkpoints = Checkpoints(run.checkpoints, warn=self.display.say)
         self.stages = model.stages
         self.batches: Prefetch | None = None
-        self._stage, self._batch, self._flops, self._read_from = 0, settings.batch, 0.0, batches
+        self._stage, self._batch, self._read_from = 0, settings.batch, batches
+        self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._lap: list[dict[str, float]] = []
@@ -153,7 +154,7 @@ class Trainer:
             batch = self.batches.get(self.step)
             self._learn(batch, progress)
             self.step += 1
-            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1), self._flops)
+            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1), self._flops(progress))
             self.seconds = before + time.monotonic() - began
             if lap.due(self.step):
                 self._report(progress)
@@ -186,11 +187,18 @@ class Trainer:
         if index != self._stage:
             self.guard.forget()
         self._stage, self._batch = index, max(round(self.settings.batch * stage.windows), 1)
-        self._flops = self.model.flops(self.settings.batch, progress)
         self._read_from = source
         self.batches = Prefetch(source, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
+
+    def _flops(self, progress: float) -> float:
+        """Operations of a step. Steps grow along a stage, so they are counted anew for each sixteenth of it."""
+        index, local = stage_at(self.stages, progress)
+        key = index, int(16 * local)
+        if key not in self._counted:
+            self._counted[key] = self.model.flops(self.settings.batch, progress)
+        return self._counted[key]
 
     def _recalled(self, done: int, count: int) -> None:
         if done == count:
