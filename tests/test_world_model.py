@@ -116,10 +116,10 @@ def test_a_fresh_model_believes_that_nothing_changes_much() -> None:
     assert (futures["depth"] - held).abs().mean() < held.abs().mean()
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [0, 1, 2])
 def test_every_stage_learns(stage: int) -> None:
     model = make()
-    batch, progress = window(model), (0.0, 0.99)[stage]
+    batch, progress = window(model), (0.0, 0.5, 0.99)[stage]
     if model.stages[stage].recalled:
         seen = model.recall({n: batch[n].flatten(0, 1) for n in model.spec.modalities})
         batch = {n: v.view(2, -1, *v.shape[1:]) for n, v in seen.items()} | {"action": batch["action"]}

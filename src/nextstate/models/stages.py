@@ -19,7 +19,7 @@ class Stage:
     Args:
         name: for people. share: of the run, relative to the other stages.
         loss: what to minimise.
-        windows: per step, as a multiple of the batch size.
+        windows: per step, as a multiple of the batch size. rate: of learning, as a multiple of the usual one.
         recalled: whether windows hold what `recall` makes of each frame, rather than the frames themselves.
             Frames are then looked at once, when the stage begins, by parts of the model that it leaves as they are.
     """
@@ -28,6 +28,7 @@ class Stage:
     share: float
     loss: StageLoss
     windows: float = 1.0
+    rate: float = 1.0
     recalled: bool = False
 
 

@@ -51,7 +51,7 @@ class Size:
     painted: int = 24
     token: int = 128
     layers: int = 2
-    message: int = 64
+    message: int = 32
     noise: int = 4
 
 

@@ -105,6 +105,7 @@ class Trainer:
         self.stages = model.stages
         self.batches: Prefetch | None = None
         self._stage, self._batch, self._read_from = 0, settings.batch, batches
+        self._memories: Batches | None = None
         self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
@@ -177,18 +178,20 @@ class Trainer:
         self._look()
         stage, began = self.stages[index], time.perf_counter()
         self._stop_reading()
-        source: Batches | None = self.source
-        if stage.recalled:
-            source = recall(
+        if not stage.recalled:
+            self._memories = None
+        elif self._memories is None:
+            # Parts that recall stay as they are from here on, so one look is enough for all stages that follow.
+            self._memories = recall(
                 self.model, self.source, self.device, self.dtype, lambda: bool(interruption), self._recalled
             )
-        if source is None:
-            return False
+            if self._memories is None:
+                return False
         if index != self._stage:
             self.guard.forget()
         self._stage, self._batch = index, max(round(self.settings.batch * stage.windows), 1)
-        self._read_from = source
-        self.batches = Prefetch(source, self.step, self._batch).__enter__()
+        self._read_from = self._memories or self.source
+        self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
 
@@ -223,7 +226,8 @@ class Trainer:
 
     def _rate(self, progress: float) -> float:
         """Learning rate as a share of its peak: each stage has a rise and a fall of its own."""
-        return self.schedule(stage_at(self.stages, progress)[1])
+        index, local = stage_at(self.stages, progress)
+        return self.stages[index].rate * self.schedule(local)
 
     def _look(self) -> None:
         """Reads the losses of steps just made; raises `DivergenceError`."""

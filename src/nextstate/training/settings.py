@@ -27,7 +27,7 @@ class TrainingSettings:
     """Windows per step."""
     seed: int = 0
     """Of initial weights, batches and noise."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Memory of AdamW's first and second moments."""

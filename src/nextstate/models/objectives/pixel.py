@@ -35,6 +35,12 @@ OUTLINES = 0.1
 FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 3.0}
 """Weights of what is foreseen."""
 
+REACTIONS = 2
+"""Steps of a window that are learned from one by one."""
+
+ASTRAY = 0.2
+"""Noise on places from which single steps are learned, in usual steps of a thing."""
+
 FILTERED = 0.3
 """Weight of steps from states that were really observed, beside imagined ones."""
 
@@ -84,6 +90,33 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
 
 
+def react(
+    model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+) -> dict[str, Tensor]:
+    """From what was seen and felt at one instant, what is at the next: single steps, all at once.
+
+    Many small steps of learning for the price of one rollout; it learns most of physics before rollouts refine it.
+    """
+    size, length = batch["action"].shape[:2]
+    keys = torch.rand(size, length, generator=generator, device=model.device)
+    times = keys.argsort(dim=1)[:, :REACTIONS]
+    rows = torch.arange(size, device=model.device)[:, None]
+    now = {n: batch[n][rows, times].flatten(0, 1) for n in model.state}
+    truth = {n: batch[n][rows, times + 1].flatten(0, 1) for n in (*model.state, "areas")}
+    pace = _pace(batch["places"], _presence(batch["areas"]))
+
+    def astray(name: str, amount: Tensor | float) -> Tensor:
+        values = now[name]
+        return values + amount * torch.randn(values.shape, generator=generator, device=values.device)
+
+    near = now | {"places": astray("places", ASTRAY * pace), "codes": astray("codes", 0.5 * BLUR)}
+    action = batch["action"][rows, times].flatten(0, 1).float()
+    memory = torch.zeros(len(action), model.tokens, model.size.token, device=model.device)
+    foreseen, _ = model.dynamics(near, memory, action)
+    parts = {n: _missed(n, foreseen[n], truth[n], pace, _presence(truth["areas"])).mean() for n in model.state}
+    return {"loss": _weighed(parts), **parts}
+
+
 def foresee(
     model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
@@ -97,9 +130,8 @@ def foresee(
     state = {n: batch[n][:, : context + horizon] for n in (*model.state, "areas")}
     actions = batch["action"][:, : context + horizon - 1].float()
     size = actions.shape[0]
-    there = (state["areas"] * PRESENT).clamp_max(1)[..., None]
+    there = _presence(state["areas"])
     pace = _pace(state["places"], there)
-
     memory = torch.zeros(size, model.tokens, model.size.token, device=actions.device)
     filtered: list[dict[str, Tensor]] = []
     for t in range(context - 1):
@@ -116,30 +148,25 @@ def foresee(
         noise = torch.cat([drawn.new_zeros(size, *shape[1:]), drawn])
     span = model.foresee({n: v[rows] for n, v in now.items()}, ahead[rows], noise)
 
-    parts, loss = {}, torch.zeros((), device=actions.device)
+    parts = {}
+    ahead_there, early_there = there[:, context:], there[:, 1:context]
     for name in model.state:
-        scale = pace if name == "places" else 1.0
-        # What is not there is nowhere, and looks like nothing.
-        share = there if name in ("places", "codes") else there.new_ones(1)
-        truth, weight = state[name][:, context:] / scale, share[:, context:] if share.dim() > 1 else share
-        foreseen = span[name] / scale
-        central = F.smooth_l1_loss(foreseen[:size], truth, reduction="none") * weight
-        part = central.mean()
+        truth = state[name][:, context:]
+        parts[name] = _missed(name, span[name][:size], truth, pace, ahead_there).mean()
         if half:
-            some = weight[:half] if weight.dim() > 1 else weight
-            part = part + (_crps(foreseen[size:], truth[:half]) * some).mean()
+            scored = _crps(span[name][size:] / _scale(name, pace), truth[:half] / _scale(name, pace))
+            parts[name] = parts[name] + (scored * _share(name, ahead_there[:half])).mean()
         if filtered:
-            first = torch.stack([f[name] for f in filtered], dim=1) / scale
-            error = (first - state[name][:, 1:context] / scale).abs()
-            part = part + FILTERED * (error * (share[:, 1:context] if share.dim() > 1 else share)).mean()
-        parts[name] = part
-        loss = loss + FORESEEN.get(name, 1.0) * part
-    return {"loss": loss, **parts}
+            early = torch.stack([f[name] for f in filtered], dim=1)
+            error = _missed(name, early, state[name][:, 1:context], pace, early_there).mean()
+            parts[name] = parts[name] + FILTERED * error
+    return {"loss": _weighed(parts), **parts}
 
 
 PIXEL = (
     Stage("look", 0.4, look),
-    Stage("foresee", 0.6, foresee, windows=2.0, recalled=True),
+    Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
+    Stage("foresee", 0.3, foresee, windows=2.0, recalled=True),
 )
 """Stages of the objective ``pixel``."""
 
@@ -168,6 +195,29 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
 def _horizon(model: StateModel, batch: dict[str, Tensor], progress: float) -> int:
     longest = batch["action"].shape[1] + 1 - model.spec.context
     return min(longest, FIRST_HORIZON + int(2 * progress * max(longest - FIRST_HORIZON, 0)))
+
+
+def _presence(areas: Tensor) -> Tensor:
+    """How much there is of each thing, ``(..., K, 1)`` from 0 to 1."""
+    return (areas * PRESENT).clamp_max(1)[..., None]
+
+
+def _scale(name: str, pace: Tensor) -> Tensor | float:
+    return pace if name == "places" else 1.0
+
+
+def _share(name: str, there: Tensor) -> Tensor | float:
+    # What is not there is nowhere, and looks like nothing.
+    return there if name in ("places", "codes") else 1.0
+
+
+def _missed(name: str, foreseen: Tensor, truth: Tensor, pace: Tensor, there: Tensor) -> Tensor:
+    scale = _scale(name, pace)
+    return F.smooth_l1_loss(foreseen / scale, truth / scale, reduction="none") * _share(name, there)
+
+
+def _weighed(parts: dict[str, Tensor]) -> Tensor:
+    return torch.stack([FORESEEN.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
 
 def _pace(places: Tensor, there: Tensor) -> Tensor:
