@@ -14,7 +14,7 @@ from nextstate.models.vision import CELL
 if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
 
-DRAWN = 2
+DRAWN = 1
 """Other instants of a window that are drawn from the first."""
 
 STILL = 0.05
@@ -164,9 +164,9 @@ def foresee(
 
 
 PIXEL = (
-    Stage("look", 0.4, look),
+    Stage("look", 0.45, look, windows=0.375),
     Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
-    Stage("foresee", 0.3, foresee, windows=2.0, recalled=True),
+    Stage("foresee", 0.25, foresee, windows=2.0, recalled=True),
 )
 """Stages of the objective ``pixel``."""
 
