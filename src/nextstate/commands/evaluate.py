@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -231,8 +232,20 @@ def cores() -> int:
 
 @contextmanager
 def bars(console: Any) -> Iterator[Progress]:
-    """A bar with time left for each stage that reports."""
+    """A bar with time left for each stage that reports; away from a terminal, a line now and then."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    if not console.is_terminal:
+        told = 0.0
+
+        def line(what: str, done: int, total: int) -> None:
+            nonlocal told
+            if done == total or time.monotonic() - told > 5:
+                told = time.monotonic()
+                print(f"{what} {done}/{total}", flush=True)
+
+        yield line
+        return
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as shown:
