@@ -31,6 +31,7 @@ FLOORS = (
     {"studio"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 )
 """Lowest first: code imports its own package and floors below it, never a neighbour or a floor above."""
 
