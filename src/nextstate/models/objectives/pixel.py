@@ -32,7 +32,7 @@ COLOUR_SPREAD = 0.25
 OUTLINES = 0.1
 """Weight of outlining beside drawing."""
 
-FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 3.0}
+FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 6.0}
 """Weights of what is foreseen."""
 
 REACTIONS = 2
