@@ -1,0 +1,116 @@
+"""Stages of a run: each learns from what it should, and a kill between or within them changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nextstate.data import Windows, open_cache
+from nextstate.modalities import Proprio, Rgb
+from nextstate.models import StateModel, WorldModelSpec, build
+from nextstate.models.stages import Stage, stage_at
+from nextstate.training import loop
+from nextstate.training.loop import Trainer
+from nextstate.training.run import Run
+from nextstate.training.settings import TrainingSettings
+from recordings import make_dataset
+
+STAGES = (Stage("one", 1.0, lambda *_: {}), Stage("two", 3.0, lambda *_: {}))
+
+
+class Frames:
+    """Forty random frames, as one episode."""
+
+    def __init__(self, length: int = 6, stop: int | None = None) -> None:
+        rng = np.random.default_rng(0)
+        self.arrays: Mapping[str, np.ndarray] = {
+            "rgb": rng.integers(0, 255, (40, 16, 16, 3)).astype(np.uint8),
+            "proprio": rng.standard_normal((40, 2)).astype(np.float32),
+        }
+        self.actions = rng.uniform(-1, 1, (40, 2)).astype(np.float32)
+        self.length, self.stop, self.rows = length, stop, 40
+
+    def batch(self, step: int, size: int) -> dict[str, np.ndarray]:
+        if step == self.stop:
+            raise KeyboardInterrupt
+        first = np.random.default_rng([1, step]).integers(0, 40 - self.length, size)
+        rows = first[:, None] + np.arange(self.length)
+        return {n: a[rows] for n, a in self.arrays.items()} | {"action": self.actions[rows[:, :-1]]}
+
+    def frames(self, first: int, count: int) -> dict[str, np.ndarray]:
+        return {n: a[first : first + count] for n, a in self.arrays.items()}
+
+    def over(self, arrays: Mapping[str, np.ndarray]) -> Frames:
+        other = copy.copy(self)
+        other.arrays = dict(arrays)
+        return other
+
+
+def model() -> StateModel:
+    kinds = {"rgb": Rgb(shape=(16, 16, 3)), "proprio": Proprio(shape=(2,))}
+    torch.manual_seed(0)
+    spec = WorldModelSpec("test", kinds, action_size=2, hz=10.0, context=2, horizon=4)
+    return build(spec, "tiny", things=3, gist=1, token=16, message=8, vision=8, drawing=8)
+
+
+def train(out: Path, monkeypatch: pytest.MonkeyPatch, stop: int | None = None) -> StateModel:
+    monkeypatch.setattr(loop, "measure_peak", lambda *_, **__: 1e11)
+    settings = TrainingSettings(
+        steps=20, batch=4, checkpoint_every="4", precision="fp32", threads=1, tensorboard=False, validation_windows=0
+    )
+    made = model()
+    run = Run(out, {"training": settings.to_dict()})
+    try:
+        Trainer(made, Frames(stop=stop), settings, run).fit()
+    finally:
+        run.close()
+    return made
+
+
+def test_a_run_goes_through_its_stages_by_their_shares() -> None:
+    assert stage_at(STAGES, 0.0) == (0, 0.0)
+    assert stage_at(STAGES, 0.125) == (0, 0.5)
+    assert stage_at(STAGES, 0.25) == (1, 0.0)
+    assert stage_at(STAGES, 0.625) == (1, 0.5)
+    assert stage_at(STAGES, 1.0) == (1, 1.0)
+
+
+@pytest.mark.parametrize("stop", [6, 9, 13, 18])
+def test_interrupted_in_any_stage_the_weights_end_the_same(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(tmp_path / "whole", monkeypatch).state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", monkeypatch, stop)
+    resumed = train(tmp_path / "parts", monkeypatch).state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_what_is_recalled_stays_as_it_was_when_recalled() -> None:
+    made, frames = model(), Frames()
+    states = {n: torch.from_numpy(a) for n, a in frames.arrays.items()}
+    before = made.recall(states)
+    recalled = frames.over({n: v.numpy() for n, v in before.items()}).batch(0, 4)
+    optimiser = torch.optim.SGD(made.parameters(), 0.1)
+    batch = {n: torch.from_numpy(v) for n, v in recalled.items()}
+    for progress in (0.5, 0.9):
+        made.loss(batch, torch.Generator().manual_seed(0), progress)["loss"].backward()
+    optimiser.step()
+    after = made.recall(states)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_windows_over_other_arrays_are_the_same_windows(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data")
+    cache = open_cache(tmp_path / "data")
+    windows = Windows(cache, 3, "train", 0, ["proprio"])
+    everything = windows.frames(0, windows.rows)["proprio"]
+    doubled = windows.over({"twice": 2 * everything})
+    one, two = windows.batch(5, 8), doubled.batch(5, 8)
+    assert np.array_equal(2 * one["proprio"], two["twice"])
+    assert np.array_equal(one["action"], two["action"])
