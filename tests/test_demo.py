@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from nextstate.commands import demo
+from nextstate.commands.abreast import Lane, run_abreast
 from nextstate.errors import SettingsError, UnknownNameError
 
 
 def test_time_is_divided_among_the_worlds() -> None:
     budgets = demo.divide(("push", "spill"), 15.0)
     recording = sum(b.record for b in budgets.values())
-    abreast = max(b.pretrain for b in budgets.values()) + max(b.evaluate for b in budgets.values())
+    abreast = max(b.pretrain + b.evaluate for b in budgets.values())
     assert recording + abreast == pytest.approx(900, rel=0.05)
     assert budgets["spill"].record > budgets["push"].record
     assert budgets["push"].pretrain > 180
@@ -69,3 +70,11 @@ def test_time_of_interrupted_calls_adds_up(tmp_path: Path) -> None:
     demo.note_seconds(path, "record push", 0.5)
     demo.note_seconds(path, "pretrain push", 1.0)
     assert json.loads(path.read_text()) == {"record push": 2.5, "pretrain push": 1.0}
+
+
+def test_lanes_run_side_by_side_and_stop_at_what_fails(tmp_path: Path) -> None:
+    fine = Lane("fine", [["worlds", "--help"], ["worlds", "--help"]])
+    wrong = Lane("wrong", [["nonsense"], ["worlds"]])
+    assert run_abreast([fine, wrong], tmp_path, cores=2) == wrong.status != 0
+    assert (fine.status, len(fine.took), len(wrong.took)) == (0, 2, 1)
+    assert "nonsense" in (tmp_path / "nonsense-wrong.log").read_text()

@@ -51,12 +51,12 @@ class Budget:
         return Budget(self.record * factor, self.pretrain * factor, self.evaluate * factor)
 
 
-BUDGETS = {"push": Budget(40, 400, 240), "spill": Budget(90, 400, 260)}
+BUDGETS = {"push": Budget(40, 500, 230), "spill": Budget(90, 380, 350)}
 """Of a quarter of an hour for both on two cores; beads make spill slower to simulate.
 
 Recording goes world by world on all cores, the rest side by side, so there the longest counts.
 """
-USUAL = Budget(90, 400, 260)
+USUAL = Budget(90, 400, 330)
 REPORT = 25.0
 """Seconds for the report and for starting up, whatever the worlds."""
 
@@ -67,13 +67,19 @@ def main(argv: list[str]) -> int:
     config = tyro.cli(Config, prog="nextstate demo", args=argv)
     budgets = divide(config.worlds, config.minutes)
     plans = planned_episodes(config, budgets)
-    done: list[str] = []
-    for verb in ("record", "pretrain", "evaluate"):
-        given = {world: arguments_of(verb, world, config, budgets[world], plans[world]) for world in config.worlds}
-        manner = one_by_one if verb == "record" else side_by_side
-        if status := manner(verb, given, config.out):
-            return status
-        done += [command_line(verb, arguments) for arguments in given.values()]
+    given = {
+        verb: {world: arguments_of(verb, world, config, budgets[world], plans[world]) for world in config.worlds}
+        for verb in ("record", "pretrain", "evaluate")
+    }
+    if status := one_by_one("record", given.pop("record"), config.out):
+        return status
+    if status := side_by_side(given, config.out):
+        return status
+    done = [
+        command_line(verb, arguments_of(verb, world, config, budgets[world], plans[world]))
+        for verb in ("record", "pretrain", "evaluate")
+        for world in config.worlds
+    ]
     evaluations = [config.out / world / "evaluation.json" for world in config.worlds]
     models = [str(config.out / world / "run" / "model") for world in config.worlds]
     arguments = [*map(str, evaluations), "--out", str(config.out), "--models", *models, "--commands", *done]
@@ -96,7 +102,7 @@ def divide(worlds: Sequence[str], minutes: float) -> dict[str, Budget]:
             raise UnknownNameError("world", world, WORLDS)
     usual = {world: BUDGETS.get(world, USUAL) for world in worlds}
     whole = sum(b.record for b in usual.values())
-    whole += max(b.pretrain for b in usual.values()) + max(b.evaluate for b in usual.values())
+    whole += max(b.pretrain + b.evaluate for b in usual.values())
     return {world: budget.scaled(60.0 * minutes / (whole + REPORT)) for world, budget in usual.items()}
 
 
@@ -176,20 +182,23 @@ def one_by_one(verb: str, given: Mapping[str, list[str]], out: Path) -> int:
     return 0
 
 
-def side_by_side(verb: str, given: Mapping[str, list[str]], out: Path) -> int:
-    """Runs a command for all worlds at once, but for those where that has been done."""
-    from nextstate.commands.abreast import run_abreast
+def side_by_side(given: Mapping[str, Mapping[str, list[str]]], out: Path) -> int:
+    """Runs commands, verb -> world -> arguments, one after the other in each world and all worlds at once."""
+    from nextstate.commands.abreast import Lane, run_abreast
     from nextstate.commands.evaluate import cores
 
-    jobs = {world: [verb, *arguments] for world, arguments in given.items()}
-    for world, arguments in given.items():
-        announce(verb, arguments)
-        if is_finished(verb, out / world):
-            print("finished before")
-            del jobs[world]
-    status, seconds = run_abreast(jobs, out / "logs", cores())
-    for world, took in seconds.items():
-        note_seconds(out / "seconds.json", f"{verb} {world}", took)
+    lanes = [Lane(world, []) for world in next(iter(given.values()))]
+    for verb, by_world in given.items():
+        for lane in lanes:
+            announce(verb, by_world[lane.name])
+            if is_finished(verb, out / lane.name):
+                print("finished before")
+            else:
+                lane.commands = [*lane.commands, [verb, *by_world[lane.name]]]
+    status = run_abreast(lanes, out / "logs", cores())
+    for lane in lanes:
+        for command, took in zip(lane.commands, lane.took, strict=False):
+            note_seconds(out / "seconds.json", f"{command[0]} {lane.name}", took)
     return status
 
 
