@@ -78,6 +78,9 @@ class PointModel(nn.Module):
     def recall(self, states: States) -> dict[str, Tensor]:
         raise NotImplementedError
 
+    def finish(self, batch: States) -> None:
+        pass
+
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         return 6.0 * batch_size * self.spec.horizon * sum(self.owners().values())
 

@@ -134,6 +134,16 @@ def test_every_stage_learns(stage: int) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+def test_sampled_futures_are_spread_as_wide_as_what_comes() -> None:
+    model = make()
+    model.dynamics.surprise.weight.data *= 0.01
+    batch = window(model, 8)
+    timid = model.size.temperature
+    model.finish(batch)
+    assert model.size.temperature > timid
+    assert model.config()["options"]["temperature"] == model.size.temperature
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_build_without_memory_and_vision_leads(preset: str) -> None:
     with torch.device("meta"):

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, StateError
+from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import Dynamics
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
@@ -39,7 +40,7 @@ class Size:
         things: masks. gist: tokens for the scene as a whole. code: length of what is known of either.
         vision, drawing: channels of the eye and of the hand. carried, painted: channels of appearance.
         token: length of a token of the dynamics. layers: of it. message: length of what tokens tell each other.
-        noise: length of a token's noise; 0 for one future only.
+        noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
     """
 
     things: int = 10
@@ -53,6 +54,7 @@ class Size:
     layers: int = 2
     message: int = 32
     noise: int = 4
+    temperature: float = 1.0
 
 
 class StateModel(nn.Module):
@@ -64,7 +66,7 @@ class StateModel(nn.Module):
         super().__init__()
         self.spec = replace(spec, stochastic=size.noise > 0)
         self.size, self.stages = size, tuple(stages)
-        self._config = {"preset": preset, "options": dict(options)}
+        self._config: dict[str, Any] = {"preset": preset, "options": dict(options)}
         self.images = [n for n, m in spec.modalities.items() if m.kind == "image"]
         self.vectors = [n for n, m in spec.modalities.items() if m.kind == "vector"]
         if not self.images:
@@ -111,8 +113,7 @@ class StateModel(nn.Module):
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
         noise = None
         if sample is not None and self.size.noise:
-            generator = torch.Generator().manual_seed(sample)
-            noise = torch.randn(1, self.tokens, self.size.noise, generator=generator).to(self.device)
+            noise = self.size.temperature * self.draw_noise(sample)
         with self.precision():
             return Beliefs(self.foresee(belief.tensors, actions.to(self.device).float(), noise))
 
@@ -200,6 +201,11 @@ class StateModel(nn.Module):
             n: v[:, 0] for n, v in self.felt(frames).items()
         }
 
+    def draw_noise(self, sample: int) -> Tensor:
+        """Noise ``(1, T, Z)`` of the sampled future with that number."""
+        generator = torch.Generator().manual_seed(sample)
+        return torch.randn(1, self.tokens, self.size.noise, generator=generator).to(self.device)
+
     def felt(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Normalised vector modalities ``(B, T, C)``."""
         return {n: self.spec.modalities[n].normalise(states[n]).flatten(2) for n in self.vectors}
@@ -222,6 +228,14 @@ class StateModel(nn.Module):
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         index, local = stage_at(self.stages, progress)
         return self.stages[index].loss(self, batch, generator, local)
+
+    def finish(self, batch: Mapping[str, Tensor]) -> None:
+        """Learns from validation windows how far sampled futures should lie apart, when all else is learned."""
+        if self.size.noise:
+            with self.precision():
+                temperature = calibrate(self, batch)
+            self.size = replace(self.size, temperature=temperature)
+            self._config["options"]["temperature"] = temperature
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Floating-point operations of a training step at `progress`, counted while doing one on two empty windows."""

@@ -354,6 +354,9 @@ class Trainer:
             told["validation_error"] = self._validated.to_dict()
         card = {**self.card, "figures": plain(told, 4)}
         with self.ema.applied() if self.ema else nullcontext():
+            if self.validation is not None:
+                held = {n: torch.from_numpy(v).to(self.device) for n, v in self.validation.batch.items()}
+                self.model.finish({n: v.float() if v.dtype == torch.float16 else v for n, v in held.items()})
             save_pretrained(self.model, self.run.model, card)
         self.metrics.note("end", self.step, {"seconds": self.seconds, **figures})
         if self._validated is not None:

@@ -39,6 +39,10 @@ class Trainable(WorldModel, Protocol):
         """What single frames ``(N, *shape)`` are to it, for stages that learn from that; else never called."""
         ...
 
+    def finish(self, batch: Mapping[str, Tensor]) -> None:
+        """Last touches that need windows nothing was learned from, modality -> ``(B, T, *shape)``; may do nothing."""
+        ...
+
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Floating-point operations of one training step (forward and backward) at that point of the run."""
         ...
