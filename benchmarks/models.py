@@ -55,11 +55,8 @@ def learning(model: StateModel, peak: float, dtype: torch.dtype, seconds: float)
         progress = begin + 0.9 * stage.share / whole
         begin += stage.share / whole
         windows = round(BATCH * stage.windows)
-        batch = random_states(model, windows, length)
-        if stage.recalled:
-            with torch.no_grad(), autocast(model.device, dtype):
-                seen = model.recall({n: v.flatten(0, 1) for n, v in batch.items()})
-            batch = {n: v.view(windows, length, *v.shape[1:]) for n, v in seen.items()}
+        with autocast(model.device, dtype):
+            batch = model.windows_for(stage, random_states(model, windows, length))
         batch["action"] = torch.rand(windows, length - 1, model.spec.action_size)
 
         def step(batch: dict[str, torch.Tensor] = batch, progress: float = progress) -> None:

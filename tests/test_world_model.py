@@ -10,6 +10,9 @@ from torch import Tensor
 from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
+from nextstate.models.dynamics import Dynamics
+from nextstate.models.objectives import OBJECTIVES
+from nextstate.models.vision import stamp
 
 SHAPES = {"rgb": (32, 32, 3), "depth": (32, 32), "motion": (32, 32, 3), "proprio": (4,), "touch": (1, 8)}
 
@@ -116,13 +119,13 @@ def test_a_fresh_model_believes_that_nothing_changes_much() -> None:
     assert (futures["depth"] - held).abs().mean() < held.abs().mean()
 
 
-@pytest.mark.parametrize("stage", [0, 1, 2])
+@pytest.mark.parametrize("stage", range(len(OBJECTIVES["pixel"])))
 def test_every_stage_learns(stage: int) -> None:
     model = make()
-    batch, progress = window(model), (0.0, 0.5, 0.99)[stage]
-    if model.stages[stage].recalled:
-        seen = model.recall({n: batch[n].flatten(0, 1) for n in model.spec.modalities})
-        batch = {n: v.view(2, -1, *v.shape[1:]) for n, v in seen.items()} | {"action": batch["action"]}
+    shares = [s.share for s in model.stages]
+    progress = (sum(shares[:stage]) + 0.5 * shares[stage]) / sum(shares)
+    action = (batch := window(model)).pop("action")
+    batch = {**model.windows_for(model.stages[stage], batch), "action": action}
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3)
     losses = []
     for _ in range(25):
@@ -136,12 +139,31 @@ def test_every_stage_learns(stage: int) -> None:
 
 def test_sampled_futures_are_spread_as_wide_as_what_comes() -> None:
     model = make()
-    model.dynamics.surprise.weight.data *= 0.01
+    model.dynamics.surprise.weight.data *= 0.1
     batch = window(model, 8)
     timid = model.size.temperature
     model.finish(batch)
     assert model.size.temperature > timid
     assert model.config()["options"]["temperature"] == model.size.temperature
+
+
+def test_the_body_is_found_where_its_posture_says() -> None:
+    model = make()
+    posture, places = torch.randn(500, 2), torch.rand(500, 10, 2) * 2 - 1
+    places[:, 3] = 0.2 * posture + 0.1 + 0.01 * torch.randn(500, 2)
+    assert Dynamics(10, 4, 24, {"proprio": 2}, 2, 32, 1, 8, 0).locate(posture, places, torch.ones(500, 10)) > 0.95
+    assert not model.dynamics.body.any()
+    model.dynamics.locate(torch.randn(500, 4), places, torch.ones(500, 10))
+    assert not model.dynamics.body.any(), "a body that is seen nowhere stays nowhere"
+
+
+def test_a_shape_is_stamped_where_the_thing_is() -> None:
+    patches, places = torch.zeros(1, 2, 1, 4, 4), torch.tensor([[[-0.5, 0.0], [0.75, 0.5]]])
+    patches[:, 0] = 1.0
+    drawn = stamp(patches, places, 32, 32)[0, 0]
+    columns, rows = torch.arange(32.0), torch.arange(32.0)[:, None]
+    assert drawn.sum() == pytest.approx(16, rel=1e-4)
+    assert (drawn * columns).sum() / 16 == pytest.approx(7.5) and (drawn * rows).sum() / 16 == pytest.approx(15.5)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -111,10 +111,10 @@ class Windows:
         """Modality -> ``(N, *shape)``: `count` frames of the cache from `first` on, or as many as there are."""
         return {name: np.asarray(array[first : first + count]) for name, array in self.arrays.items()}
 
-    def over(self, arrays: Mapping[str, np.ndarray]) -> Windows:
-        """The same windows of other arrays, each with one row for every frame of the cache."""
+    def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> Windows:
+        """The same windows of other arrays, each with one row for every frame of the cache, and of those to keep."""
         other = copy.copy(self)
-        other.arrays = dict(arrays)
+        other.arrays = {**{name: self.arrays[name] for name in keep}, **arrays}
         return other
 
     def _split(self, split: Split) -> np.ndarray:

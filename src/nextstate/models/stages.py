@@ -22,6 +22,7 @@ class Stage:
         windows: per step, as a multiple of the batch size. rate: of learning, as a multiple of the usual one.
         recalled: whether windows hold what `recall` makes of each frame, rather than the frames themselves.
             Frames are then looked at once, when the stage begins, by parts of the model that it leaves as they are.
+        pictured: of a stage from what was recalled, whether windows hold the pictures too.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Stage:
     windows: float = 1.0
     rate: float = 1.0
     recalled: bool = False
+    pictured: bool = False
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> tuple[int, float]:

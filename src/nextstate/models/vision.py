@@ -15,6 +15,10 @@ CANVAS = 8
 """Cells along a side of the coarse picture that is drawn from the gist."""
 
 
+SHAPED, PATCH = 8, 16
+"""Channels, and cells along a side, of the shape that is painted of a thing."""
+
+
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride, 1)
 
@@ -98,14 +102,43 @@ def translation(offset: Tensor, length: int) -> Tensor:
     return (1 - (source - index).abs()).clamp_min(0)
 
 
+def stamp(patches: Tensor, places: Tensor, height: int, width: int) -> Tensor:
+    """The sum of small pictures, each put with its middle where it belongs, by linear interpolation.
+
+    Args:
+        patches: ``(N, K, C, p, p)``. places: ``(N, K, 2)`` in [-1, 1].
+
+    Returns:
+        ``(N, C, height, width)``.
+    """
+    frames, things, channels, side, _ = patches.shape
+    down, across = (
+        placing((places[..., axis] + 1) / 2 * length - 0.5, side, length).to(patches.dtype)
+        for axis, length in ((1, height), (0, width))
+    )
+    rows = down.flatten(0, 1) @ patches.transpose(2, 3).reshape(frames * things, side, channels * side)
+    rows = rows.view(frames, things, height, channels, side).permute(0, 3, 2, 1, 4)
+    # The product over columns adds up all things at once.
+    columns = across.transpose(2, 3).reshape(frames, things * side, width)
+    return (rows.reshape(frames, channels * height, -1) @ columns).view(frames, channels, height, width)
+
+
+def placing(centre: Tensor, side: int, length: int) -> Tensor:
+    """Matrices ``(..., length, side)`` that put `side` cells into `length`, their middle at cell `centre`."""
+    cells = torch.arange(length, device=centre.device, dtype=centre.dtype)
+    own = torch.arange(side, device=centre.device, dtype=centre.dtype) - (side - 1) / 2
+    return (1 - (cells[:, None] - centre[..., None, None] - own).abs()).clamp_min(0)
+
+
 class Hand(nn.Module):
     """Draws the pictures of a future: things moved to where they are foreseen, then retouched.
 
     Each thing's outline and appearance, real pixels among it, are carried along from the last real frame, nearer
-    things over farther ones. What a thing is then foreseen to be is painted where it is and where it was; the gist
-    is painted coarsely all over. From these a small convolutional network makes new pixels, and says for each
-    whether to take it, to keep the last real one, to take the one carried there, or to fill in what surrounds the
-    things that left. (A gate that starts out keeping most would close at once and nothing would be learned.)
+    things over farther ones. What a thing is then foreseen to be is painted where it is and where it was, and in the
+    shape that it will have, turned or spread as it may be; the gist is painted coarsely all over. From these a small
+    convolutional network makes new pixels, and says for each whether to take it, to keep the last real one, to take
+    the one carried there, or to fill in what surrounds the things that left. (A gate that starts out keeping most
+    would close at once and nothing would be learned.)
 
     Args:
         channels: C, channels of all image modalities. code: length of a thing's code. gist: length of the gist.
@@ -117,26 +150,27 @@ class Hand(nn.Module):
         self.channels, self.painted = channels, painted
         self.nearness = nn.Linear(code, 1)
         self.paint = nn.Linear(code, 2 * painted)
+        self.shape = nn.Sequential(nn.Linear(code, 64), nn.SiLU(), nn.Linear(64, SHAPED * PATCH**2))
         self.canvas = nn.Linear(gist, painted * CANVAS**2)
         self.before = nn.Conv2d(channels * CELL**2, 8, 1)
-        self.mix = conv(channels + carried + 3 * painted + 8, width)
+        self.mix = conv(channels + carried + 3 * painted + SHAPED + 8, width)
         self.retouch = conv(width, width)
         self.out = nn.Conv2d(width, (4 + channels) * CELL**2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
-    def forward(self, scene: dict[str, Tensor], shifts: Tensor, codes: Tensor, gist: Tensor) -> Tensor:
+    def forward(self, scene: dict[str, Tensor], places: Tensor, codes: Tensor, gist: Tensor) -> Tensor:
         """
         Args:
             scene: of the last real frame: ``masks (B, K, h, w)``, ``carried (B, C', h, w)`` and the frame itself,
-                ``last (B, C, size, size)``.
-            shifts: ``(B, S, K, 2)`` how far each thing has moved, in [-1, 1] units. codes: ``(B, S, K, Z)``.
-            gist: ``(B, S, G)``.
+                ``last (B, C, size, size)``; and ``from (B, K, 2)``, where things were in it.
+            places: ``(B, S, K, 2)`` where each thing is, in [-1, 1]. codes: ``(B, S, K, Z)``. gist: ``(B, S, G)``.
 
         Returns:
             pictures ``(B, S, C, size, size)``.
         """
         last, kind = scene["last"], scene["carried"].dtype
+        shifts = places - scene["from"][:, None]
         batch, things, height, width = scene["masks"].shape
         steps, frames = shifts.shape[1], shifts.shape[0] * shifts.shape[1]
         masks = scene["masks"].to(kind)
@@ -147,9 +181,11 @@ class Hand(nn.Module):
         was = masks.flatten(2)[:, None].expand(-1, steps, -1, -1).reshape(frames, things, -1)
         before = self.before(F.pixel_unshuffle(last.to(kind), CELL))
         canvas = self.canvas(gist).reshape(frames, self.painted, CANVAS, CANVAS)
+        patches = self.shape(codes).view(frames, things, SHAPED, PATCH, PATCH)
         drawing = torch.cat(
             [
                 carried,
+                stamp(patches, places.flatten(0, 1), height, width),
                 (here @ outlines.to(here.dtype)).view(frames, -1, height, width),
                 (there @ was.to(there.dtype)).view(frames, -1, height, width),
                 F.interpolate(canvas, size=(height, width), mode="bilinear"),

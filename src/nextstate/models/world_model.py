@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, StateError
 from nextstate.models.calibration import calibrate
-from nextstate.models.dynamics import Dynamics
+from nextstate.models.dynamics import BODY, Dynamics, standard
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
@@ -155,8 +155,8 @@ class StateModel(nn.Module):
             "carried": carried,
             "places": places,
             "areas": areas,
-            "codes": F.layer_norm(codes, codes.shape[-1:]),
-            "gist": F.layer_norm(gist, gist.shape[-1:]),
+            "codes": standard(codes),
+            "gist": standard(gist),
         }
 
     def believe(self, states: Mapping[str, Tensor], actions: Tensor) -> dict[str, Tensor]:
@@ -189,8 +189,7 @@ class StateModel(nn.Module):
     def draw(self, span: Mapping[str, Tensor]) -> Tensor:
         """Normalised pictures ``(B, S, C, size, size)`` of a span."""
         scene = {n: span[n][:, 0] for n in SCENE}
-        shifts = span["places"] - scene["from"][:, None]
-        return self.hand(scene, shifts, span["codes"], span["gist"].flatten(2))  # type: ignore[no-any-return]
+        return self.hand(scene, span["places"], span["codes"], span["gist"].flatten(2))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -200,6 +199,21 @@ class StateModel(nn.Module):
         return {n: seen[n].float() for n in ("places", "codes", "gist", "areas")} | {
             n: v[:, 0] for n, v in self.felt(frames).items()
         }
+
+    def windows_for(self, stage: Stage, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Windows of states ``(B, T, ...)`` as a stage wants them, without actions."""
+        if not stage.recalled:
+            return dict(states)
+        size = next(iter(states.values())).shape[:2]
+        seen = self.recall({n: v.flatten(0, 1) for n, v in states.items()})
+        kept = {n: states[n] for n in self.images} if stage.pictured else {}
+        return kept | {n: v.view(*size, *v.shape[1:]) for n, v in seen.items()}
+
+    @torch.no_grad()
+    def settle(self, recalled: Mapping[str, Tensor]) -> None:
+        """Looks through what was recalled of all frames, before anything is learned from it."""
+        if BODY in recalled:
+            self.dynamics.locate(recalled[BODY], recalled["places"], recalled["areas"])
 
     def draw_noise(self, sample: int) -> Tensor:
         """Noise ``(1, T, Z)`` of the sampled future with that number."""
@@ -246,9 +260,7 @@ class StateModel(nn.Module):
         length = self.spec.context + self.spec.horizon
         kinds = self.spec.modalities.items()
         batch = {n: torch.zeros(count, length, *m.shape, device=self.device) for n, m in kinds}
-        if stage.recalled:
-            frames = {n: v.flatten(0, 1) for n, v in batch.items()}
-            batch = {n: v.view(count, length, *v.shape[1:]) for n, v in self.recall(frames).items()}
+        batch = self.windows_for(stage, batch)
         batch["action"] = torch.zeros(count, length - 1, self.spec.action_size, device=self.device)
         with FlopCounterMode(display=False) as counter:
             loss = self.loss(batch, torch.Generator(self.device).manual_seed(0), progress)["loss"]
@@ -262,7 +274,7 @@ class StateModel(nn.Module):
         """Parameters by owner: nearly all see, foresee and draw."""
         count = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
         senses = {"touch": 0, "proprio": 0}
-        for table in (self.dynamics.feel, self.dynamics.tell):
+        for table in (self.dynamics.feel, self.dynamics.tell, self.dynamics.impart):
             for name, layer in table.items():
                 senses[name] += sum(p.numel() for p in layer.parameters())
         action = sum(p.numel() for p in self.dynamics.action.parameters())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from nextstate.training.run import Run
 from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
 from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.throughput import Throughput, measure_peak
-from nextstate.training.trainable import Batches, Trainable, module_of, to_tensors
+from nextstate.training.trainable import Batches, Frames, Trainable, module_of, to_tensors
 from nextstate.training.validate import Validated, ValidationSet, validate
 
 GRADIENT = "gradient length"
@@ -105,7 +105,7 @@ class Trainer:
         self.stages = model.stages
         self.batches: Prefetch | None = None
         self._stage, self._batch, self._read_from = 0, settings.batch, batches
-        self._memories: Batches | None = None
+        self._memories: dict[str, np.ndarray] | None = None
         self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
@@ -187,10 +187,14 @@ class Trainer:
             )
             if self._memories is None:
                 return False
+            self.model.settle(to_tensors(self._memories, self.device))
         if index != self._stage:
             self.guard.forget()
         self._stage, self._batch = index, max(round(self.settings.batch * stage.windows), 1)
-        self._read_from = self._memories or self.source
+        self._read_from = self.source
+        if self._memories is not None:
+            kept = self.model.images if stage.pictured else ()
+            self._read_from = cast(Frames, self.source).over(self._memories, kept)
         self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True

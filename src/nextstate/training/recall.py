@@ -22,10 +22,10 @@ def recall(
     dtype: torch.dtype,
     stop: Callable[[], bool],
     show: Callable[[int, int], None],
-) -> Batches | None:
-    """The windows of `source`, of what the model recalls of its frames; None if `stop` said so before the end.
+) -> dict[str, np.ndarray] | None:
+    """What the model recalls of all frames of `source`, ``(rows, ...)``; None if `stop` said so before the end.
 
-    They are kept in memory: a few hundred numbers for each frame.
+    It is kept in memory: a few hundred numbers for each frame.
 
     Args:
         show: told how many of how many frames have been looked at.
@@ -42,4 +42,4 @@ def recall(
             array = found.setdefault(name, np.empty((count, *values.shape[1:]), np.float32))
             array[first : first + CHUNK] = values.float().cpu().numpy()
         show(min(first + CHUNK, count), count)
-    return frames.over(found)
+    return found

@@ -35,8 +35,17 @@ class Trainable(WorldModel, Protocol):
         """What it learns first and what then; at least one."""
         ...
 
+    @property
+    def images(self) -> Sequence[str]:
+        """Modalities that are pictures: what windows of a pictured stage keep."""
+        ...
+
     def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What single frames ``(N, *shape)`` are to it, for stages that learn from that; else never called."""
+        ...
+
+    def settle(self, recalled: Mapping[str, Tensor]) -> None:
+        """Looks through what was recalled of all frames ``(N, ...)``, before stages learn from it; may do nothing."""
         ...
 
     def finish(self, batch: Mapping[str, Tensor]) -> None:
@@ -76,8 +85,8 @@ class Frames(Batches, Protocol):
         """Modality -> ``(N, *shape)``: `count` frames from `first` on, or as many as there are."""
         ...
 
-    def over(self, arrays: Mapping[str, np.ndarray]) -> Batches:
-        """The same windows of other arrays ``(rows, ...)``, with the same actions."""
+    def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> Batches:
+        """The same windows of other arrays ``(rows, ...)`` and of those of its own to keep, with the same actions."""
         ...
 
 

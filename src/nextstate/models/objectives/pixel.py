@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -78,12 +79,7 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
         "codes": blurred(others["codes"]),
         "gist": blurred(others["gist"]),
     }
-    drawn = model.draw(span)
-    changed = ((truth - last).abs().amax(dim=2, keepdim=True) > CHANGED).float()
-    weight = STILL + changed
-    error = F.smooth_l1_loss(drawn, truth, beta=0.3, reduction="none").clamp_max(4)
-    drawing = (error * weight).mean() / weight.mean()
-
+    drawing, changed = _misdrawn(model.draw(span), truth, last)
     shown = model.split(last)["rgb" if "rgb" in model.images else model.images[0]][:, 0]
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
     outlines = mixture(seen["masks"][:, 0], F.avg_pool2d(shown, CELL), STILL + moving)
@@ -132,12 +128,7 @@ def foresee(
     size = actions.shape[0]
     there = _presence(state["areas"])
     pace = _pace(state["places"], there)
-    memory = torch.zeros(size, model.tokens, model.size.token, device=actions.device)
-    filtered: list[dict[str, Tensor]] = []
-    for t in range(context - 1):
-        following, memory = model.dynamics({n: state[n][:, t] for n in model.state}, memory, actions[:, t])
-        filtered.append(following)
-    now = {n: state[n][:, context - 1] for n in model.state} | {"memory": memory}
+    now, filtered = _remembered(model, state, actions)
     ahead = actions[:, context - 1 :]
     half = (size + 1) // 2 if model.size.noise else 0
     rows = torch.cat([torch.arange(size), torch.arange(half), torch.arange(half)]).to(actions.device)
@@ -163,12 +154,55 @@ def foresee(
     return {"loss": _weighed(parts), **parts}
 
 
+def redraw(
+    model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
+) -> dict[str, Tensor]:
+    """Draw what was foreseen rather than seen: the hand makes the most of futures that are never quite right."""
+    context, horizon = model.spec.context, batch["action"].shape[1] + 1 - model.spec.context
+    actions = batch["action"].float()
+    chosen = torch.randperm(horizon, generator=generator, device=model.device)[:DRAWN]
+    with torch.no_grad():
+        now, _ = _remembered(model, batch, actions)
+        pictures = model.pictures({n: batch[n][:, [context - 1, *(context + chosen).tolist()]] for n in model.images})
+        last, truth = pictures[:, :1], pictures[:, 1:]
+        seen = model.see(last[:, 0])
+        span = model.foresee({n: v.float() for n, v in now.items()}, actions[:, context - 1 :])
+    scene = {"masks": seen["masks"], "carried": seen["carried"], "last": last[:, 0], "from": now["places"]}
+    drawn = model.draw(
+        {n: v[:, None].expand(-1, DRAWN, *v.shape[1:]) for n, v in scene.items()}
+        | {n: span[n][:, chosen] for n in ("places", "codes", "gist")}
+    )
+    drawing, _ = _misdrawn(drawn, truth, last)
+    return {"loss": drawing, "drawing": drawing}
+
+
 PIXEL = (
-    Stage("look", 0.45, look, windows=0.375),
-    Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
-    Stage("foresee", 0.25, foresee, windows=2.0, recalled=True),
+    Stage("look", 0.4, look, windows=0.375),
+    Stage("react", 0.2, react, windows=2.0, rate=2.0, recalled=True),
+    Stage("foresee", 0.3, foresee, windows=2.0, recalled=True),
+    Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True),
 )
 """Stages of the objective ``pixel``."""
+
+
+def _misdrawn(drawn: Tensor, truth: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """Error of pictures ``(B, S, C, s, s)``, and which pixels changed since `last` ``(B, 1, C, s, s)``."""
+    changed = ((truth - last).abs().amax(dim=2, keepdim=True) > CHANGED).float()
+    weight = STILL + changed
+    error = F.smooth_l1_loss(drawn, truth, beta=0.3, reduction="none").clamp_max(4)
+    return (error * weight).mean() / weight.mean(), changed
+
+
+def _remembered(
+    model: StateModel, state: Mapping[str, Tensor], actions: Tensor
+) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
+    """State and memory at the end of the history, and what was foreseen on the way there."""
+    memory = torch.zeros(actions.shape[0], model.tokens, model.size.token, device=actions.device)
+    filtered: list[dict[str, Tensor]] = []
+    for t in range(model.spec.context - 1):
+        following, memory = model.dynamics({n: state[n][:, t] for n in model.state}, memory, actions[:, t])
+        filtered.append(following)
+    return {n: state[n][:, model.spec.context - 1] for n in model.state} | {"memory": memory}, filtered
 
 
 def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
