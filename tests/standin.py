@@ -78,9 +78,6 @@ class PointModel(nn.Module):
     def recall(self, states: States) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def settle(self, recalled: States) -> None:
-        pass
-
     def finish(self, batch: States) -> None:
         pass
 

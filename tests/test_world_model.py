@@ -10,7 +10,6 @@ from torch import Tensor
 from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
-from nextstate.models.dynamics import Dynamics
 from nextstate.models.objectives import OBJECTIVES
 from nextstate.models.vision import stamp
 
@@ -145,16 +144,6 @@ def test_sampled_futures_are_spread_as_wide_as_what_comes() -> None:
     model.finish(batch)
     assert model.size.temperature > timid
     assert model.config()["options"]["temperature"] == model.size.temperature
-
-
-def test_the_body_is_found_where_its_posture_says() -> None:
-    model = make()
-    posture, places = torch.randn(500, 2), torch.rand(500, 10, 2) * 2 - 1
-    places[:, 3] = 0.2 * posture + 0.1 + 0.01 * torch.randn(500, 2)
-    assert Dynamics(10, 4, 24, {"proprio": 2}, 2, 32, 1, 8, 0).locate(posture, places, torch.ones(500, 10)) > 0.95
-    assert not model.dynamics.body.any()
-    model.dynamics.locate(torch.randn(500, 4), places, torch.ones(500, 10))
-    assert not model.dynamics.body.any(), "a body that is seen nowhere stays nowhere"
 
 
 def test_a_shape_is_stamped_where_the_thing_is() -> None:

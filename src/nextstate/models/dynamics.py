@@ -66,28 +66,8 @@ class Interaction(nn.Module):
         return tokens + thought
 
 
-BODY = "proprio"
-"""The sense that tells where the body is; what is felt is felt there."""
-
-PAIRS_OF = 24
-"""Numbers of posture up to which products of two tell where the body is seen; of longer ones only the numbers."""
-
-
-def posture_features(posture: Tensor) -> Tensor:
-    """Normalised posture ``(..., P)`` to ``(..., F)``, of which the body's place in the picture is about linear."""
-    posture = posture.clamp(-4, 4)
-    found = [torch.ones_like(posture[..., :1]), posture]
-    if posture.shape[-1] <= PAIRS_OF:
-        first, second = torch.triu_indices(posture.shape[-1], posture.shape[-1], device=posture.device)
-        found.append(posture[..., first] * posture[..., second])
-    return torch.cat(found, dim=-1)
-
-
 class Dynamics(nn.Module):
     """One control step: what is sensed at an instant, and a memory, under an action to the same 0.1 s later.
-
-    Senses have a place, where the body is seen in that posture (see `locate`): contact is decided by millimetres,
-    and no outline is as precise as posture.
 
     Args:
         things, gist, code: numbers of things and of gist tokens, and the length of the code of either.
@@ -115,8 +95,6 @@ class Dynamics(nn.Module):
         self.action = nn.Linear(action_size, width)
         self.remember = nn.Linear(width, width, bias=False)
         self.surprise = nn.Linear(max(noise, 1), width, bias=False)
-        features = posture_features(torch.zeros(1, senses.get(BODY, 1))).shape[1]
-        self.register_buffer("body", torch.zeros(features, 2))
         self.layers = nn.ModuleList(Interaction(width, message, 2 * width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.move = nn.Linear(width, 2)
@@ -129,34 +107,6 @@ class Dynamics(nn.Module):
         for layer in (self.move, self.recode, self.regist, *self.tell.values(), *self.impart.values()):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
-
-    body: Tensor
-
-    @torch.no_grad()
-    def locate(self, posture: Tensor, places: Tensor, areas: Tensor) -> float:
-        """Learns where the body is seen in each posture: where that thing is which posture explains best.
-
-        Args:
-            posture: ``(N, P)`` normalised. places: ``(N, K, 2)``. areas: ``(N, K)``, shares of the picture.
-
-        Returns:
-            share of the variance of that thing's place which posture explains; below a half the body stays nowhere.
-        """
-        features = posture_features(posture).double()
-        weights = (areas.double() * 400).clamp_max(1)
-        best, most = torch.zeros_like(self.body), 0.5
-        for k in range(places.shape[1]):
-            weight, place = weights[:, k : k + 1], places[:, k].double()
-            if weight.mean() < 0.1:
-                continue
-            square = features.T @ (weight * features) + 1e-6 * len(posture) * torch.eye(features.shape[1])
-            fit = torch.linalg.solve(square, features.T @ (weight * place))
-            mean = (weight * place).sum(dim=0) / weight.sum()
-            missed = (weight * (place - features @ fit) ** 2).sum() / (weight * (place - mean) ** 2).sum()
-            if 1 - float(missed) > most:
-                best, most = fit.to(self.body), 1 - float(missed)
-        self.body.copy_(best)
-        return most
 
     def forward(
         self, state: Mapping[str, Tensor], memory: Tensor, action: Tensor, noise: Tensor | None = None
@@ -172,10 +122,6 @@ class Dynamics(nn.Module):
         """
         things, _, senses = self.counts
         places = state["places"]
-        everywhere = places
-        if BODY in state:
-            here = (posture_features(state[BODY]) @ self.body).clamp(-1.5, 1.5)
-            everywhere = torch.cat([places, here[:, None].expand(-1, senses, -1)], dim=1)
         tokens = torch.cat(
             [
                 self.thing(torch.cat([state["codes"], 3 * places], dim=-1)),
@@ -187,7 +133,7 @@ class Dynamics(nn.Module):
         tokens = tokens + self.identity + self.action(action)[:, None] + self.remember(memory)
         if noise is not None:
             tokens = tokens + self.surprise(noise)
-        relative = relative_features(everywhere).to(tokens.dtype)
+        relative = relative_features(places).to(tokens.dtype)
         for layer in self.layers:
             tokens = layer(tokens, relative)
         tokens = self.norm(tokens)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, StateError
 from nextstate.models.calibration import calibrate
-from nextstate.models.dynamics import BODY, Dynamics, standard
+from nextstate.models.dynamics import Dynamics, standard
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
@@ -208,12 +208,6 @@ class StateModel(nn.Module):
         seen = self.recall({n: v.flatten(0, 1) for n, v in states.items()})
         kept = {n: states[n] for n in self.images} if stage.pictured else {}
         return kept | {n: v.view(*size, *v.shape[1:]) for n, v in seen.items()}
-
-    @torch.no_grad()
-    def settle(self, recalled: Mapping[str, Tensor]) -> None:
-        """Looks through what was recalled of all frames, before anything is learned from it."""
-        if BODY in recalled:
-            self.dynamics.locate(recalled[BODY], recalled["places"], recalled["areas"])
 
     def draw_noise(self, sample: int) -> Tensor:
         """Noise ``(1, T, Z)`` of the sampled future with that number."""

@@ -187,7 +187,6 @@ class Trainer:
             )
             if self._memories is None:
                 return False
-            self.model.settle(to_tensors(self._memories, self.device))
         if index != self._stage:
             self.guard.forget()
         self._stage, self._batch = index, max(round(self.settings.batch * stage.windows), 1)

@@ -44,10 +44,6 @@ class Trainable(WorldModel, Protocol):
         """What single frames ``(N, *shape)`` are to it, for stages that learn from that; else never called."""
         ...
 
-    def settle(self, recalled: Mapping[str, Tensor]) -> None:
-        """Looks through what was recalled of all frames ``(N, ...)``, before stages learn from it; may do nothing."""
-        ...
-
     def finish(self, batch: Mapping[str, Tensor]) -> None:
         """Last touches that need windows nothing was learned from, modality -> ``(B, T, *shape)``; may do nothing."""
         ...
