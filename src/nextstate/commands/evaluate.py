@@ -34,7 +34,7 @@ class Config:
     """
 
     model: str
-    """Folder of a model; or oracle (the true simulator), wrong-physics or copy-last."""
+    """Folder of a model, or the world of a shipped one; or oracle (the true simulator), wrong-physics or copy-last."""
     world: str
     """Which world; `nextstate worlds` lists them."""
     snapshots: Annotated[int, tyro.conf.arg(aliases=("--suite-snapshots",))] = 200
@@ -142,8 +142,9 @@ def readout_for(config: Config, suite: Suite, model: WorldModel, workers: int, p
     from nextstate.errors import DatasetError
     from nextstate.evaluation.evaluate import make_readout
     from nextstate.evaluation.readout import Readout
+    from nextstate.models.folders import folder_of
 
-    shipped = Path(config.model) / READOUT
+    shipped = folder_of(config.model) / READOUT
     if shipped.is_file() and config.data is None:
         try:
             readout: Readout | None = Readout.load(shipped)
@@ -171,8 +172,10 @@ def training_data(config: Config) -> Path | None:
 
 def train_seconds(model: str) -> float | None:
     """Training time by the model's card; None for predictors that were not trained, or where it does not tell."""
+    from nextstate.models.folders import folder_of
+
     try:
-        card = (Path(model) / "README.md").read_text(encoding="utf-8")
+        card = (folder_of(model) / "README.md").read_text(encoding="utf-8")
     except OSError:
         return None
     found = re.search(r'"training_seconds":\s*([0-9.]+)', card)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nextstate.errors import CheckpointError, DatasetError
@@ -75,11 +74,12 @@ def find_readout(name: str, world: World, modalities: Sequence[str]) -> Readout 
     """The readout in the model's folder, else the newest that an evaluation kept, which reads these modalities."""
     from nextstate.evaluation.readout import Readout
     from nextstate.evaluation.store import cache_folder
+    from nextstate.models.folders import folder_of
 
     kept = sorted(
         (cache_folder() / "readouts").glob(f"{world.name}-*.safetensors"), key=lambda path: -path.stat().st_mtime
     )
-    for path in [Path(name) / "readout.safetensors", *kept]:
+    for path in [folder_of(name) / "readout.safetensors", *kept]:
         if not path.is_file():
             continue
         try:

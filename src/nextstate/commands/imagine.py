@@ -29,7 +29,7 @@ class Config:
     against: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTIONS")] = ("zero",)
     """What might have been done instead."""
     model: str = "oracle"
-    """Folder of a model, or oracle (the true simulator)."""
+    """Folder of a model, the world of a shipped one (push, grasp, spill), or oracle (the true simulator)."""
     world: str = "spill"
     """Which world; `nextstate worlds` lists them, and their skills."""
     seed: int = 2**31 + 2

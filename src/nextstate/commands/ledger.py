@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
@@ -64,9 +63,10 @@ def ledger_of(name: str, config: Config) -> Ledger:
     import torch
 
     from nextstate.models import build
+    from nextstate.models.folders import folder_of
     from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
 
-    folder = Path(name)
+    folder = folder_of(name)
     if folder.is_dir() or len(folder.parts) > 1:
         folder = folder / "model" if (folder / "model" / CONFIG).exists() else folder
         saved = read_config(folder)

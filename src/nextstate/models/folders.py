@@ -18,6 +18,17 @@ UNFINISHED = ".unfinished"
 """Ending of folders that are still being written; safe to delete when nobody writes."""
 
 
+SHIPPED = Path(__file__).parents[1] / "weights"
+"""Models that come with the package, each in a folder named after its world."""
+
+
+def folder_of(name: Path | str) -> Path:
+    """The folder that a model's name means: a folder of weights, or else the shipped model of that name."""
+    given, shipped = Path(name), SHIPPED / Path(name).name
+    known = len(given.parts) == 1 and (shipped / "config.json").is_file()
+    return shipped if known and not (given / "config.json").is_file() else given
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """An empty folder to fill, which takes `target`'s place only if all went well.

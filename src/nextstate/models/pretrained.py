@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nextstate.errors import CheckpointError
 from nextstate.modalities import modality_from_dict
-from nextstate.models.folders import checksum, whole_folder
+from nextstate.models.folders import checksum, folder_of, whole_folder
 from nextstate.models.protocol import WorldModelSpec
 
 FORMAT = "nextstate-model"
@@ -69,6 +69,7 @@ def from_pretrained(folder: Path | str, build: Build | None = None) -> Any:
     """The model saved in `folder`, in evaluation mode.
 
     Args:
+        folder: of weights, or the name of a model that comes with the package (push, grasp, spill).
         build: what makes the network from spec and preset; `nextstate.models.build` by default.
 
     Raises `CheckpointError` when the folder is missing, damaged, or of another version.
@@ -136,7 +137,7 @@ def spec_differences(ours: WorldModelSpec, theirs: WorldModelSpec) -> list[str]:
 
 def read_config(folder: Path | str) -> dict[str, Any]:
     """The checked `config.json` of a model folder; raises `CheckpointError`."""
-    path = Path(folder) / CONFIG
+    path = folder_of(folder) / CONFIG
     if (path.parent / "checkpoints").is_dir():
         raise CheckpointError(f"{folder} is a run; its model is in {path.parent / 'model'} once the run has ended.")
     try:
@@ -163,7 +164,7 @@ def read_config(folder: Path | str) -> dict[str, Any]:
 
 def read_weights(folder: Path | str, config: Mapping[str, Any]) -> dict[str, Tensor]:
     """The weights of a model folder, checked against its configuration; raises `CheckpointError`."""
-    path = Path(folder) / WEIGHTS
+    path = folder_of(folder) / WEIGHTS
     try:
         found = checksum(path)
         weights = load_file(path)
