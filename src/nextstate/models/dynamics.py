@@ -13,14 +13,18 @@ PACE = 0.1
 
 
 def relative_features(places: Tensor) -> Tensor:
-    """Relative positions ``(N, K, K, 24)`` of things at `places` ``(N, K, 2)``, at several scales."""
-    delta = places[:, None, :] - places[:, :, None]
+    """Relative positions ``(N, K, K, 24)`` of things at `places` ``(N, K, 2)``, at several scales.
+
+    In memory each feature is a plane: put side by side pair by pair, it would take longer than all their sines.
+    """
+    planes = places.movedim(-1, 0)
+    delta = planes[:, :, None, :] - planes[:, :, :, None]
     scales = torch.tensor([1.0, 2.0, 4.0, 8.0], device=places.device) * torch.pi
-    waves = (delta[..., None] * scales).flatten(-2)
-    distance = (delta**2).sum(dim=-1, keepdim=True)
+    waves = (delta[:, None] * scales.view(-1, 1, 1, 1)).flatten(0, 1)
+    distance = delta.square().sum(dim=0, keepdim=True)
     widths = torch.tensor([0.05, 0.1, 0.2, 0.4, 0.8], device=places.device)
-    near = torch.exp(-distance / (2 * widths**2))
-    return torch.cat([delta, distance, waves.sin(), waves.cos(), near], dim=-1)
+    near = torch.exp(-distance / (2 * widths**2).view(-1, 1, 1, 1))
+    return torch.cat([delta, distance, waves.sin(), waves.cos(), near]).movedim(0, -1)
 
 
 def standard(codes: Tensor) -> Tensor:
@@ -61,7 +65,8 @@ class Interaction(nn.Module):
         messages = self.where(relative).add_(self.receive(placed)[:, :, None]).add_(self.send(placed)[:, None])
         gathered = self.gather(messages.relu_().sum(dim=2))
         common = self.hear(F.silu(self.speak(normed)).sum(dim=1, keepdim=True))
-        tokens = tokens + common + F.pad(gathered, (0, 0, 0, tokens.shape[1] - things))
+        tokens = tokens + common
+        tokens[:, :things] += gathered
         thought: Tensor = self.conclude(F.silu(self.think(self.norm_think(tokens))))
         return tokens + thought
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 from contextlib import AbstractContextManager
@@ -56,8 +57,9 @@ def settle_threads(count: int = 0) -> int:
     """Sets how many threads torch computes with, and returns it: `count`, else OMP_NUM_THREADS, else all cores.
 
     More threads than cores make every parallel loop wait at its barrier and cost a factor of ten, so the count is
-    capped at the cores this process may use.
+    capped at the cores this process may use. Also lets the process keep the memory that it frees.
     """
+    keep_freed_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     wanted = count or (int(asked) if asked.isdigit() and int(asked) else cores)
@@ -65,6 +67,22 @@ def settle_threads(count: int = 0) -> int:
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     return threads
+
+
+def keep_freed_memory() -> None:
+    """Asks the C library to keep freed memory for the next tensor instead of returning it to the system.
+
+    Every step makes and frees the same tensors, and fresh pages cost a fault each: without them 256 futures of 20
+    steps take a quarter less time. Does nothing where the C library is not glibc.
+    """
+    # Numbers of the parameters in malloc.h; see mallopt(3).
+    mmap_threshold, trim_threshold = -3, -1
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
 
 
 def make_repeatable() -> None:
