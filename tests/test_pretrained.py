@@ -11,7 +11,7 @@ import torch
 
 from nextstate.errors import CheckpointError
 from nextstate.modalities import Proprio
-from nextstate.models import History
+from nextstate.models import History, folders
 from nextstate.models.pretrained import from_pretrained, load_into, save_pretrained
 from standin import PointModel, Points, build, spec
 
@@ -37,6 +37,21 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     back = from_pretrained(save_pretrained(model, tmp_path / "model", CARD), build)
     assert back.spec == model.spec and not back.training
     assert torch.equal(imagined(back), imagined(model.eval()))
+
+
+def test_shipped_models_are_found_by_name_unless_a_folder_has_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "SHIPPED", tmp_path)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "model").mkdir()
+    assert from_pretrained("model", build).spec == from_pretrained(folder, build).spec
+    with pytest.raises(CheckpointError, match="holds no model"):
+        from_pretrained("other", build)
+    (elsewhere / "model" / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="damaged"):
+        from_pretrained("model", build)
 
 
 def test_the_card_tells_data_command_and_figures(folder: Path) -> None:
