@@ -11,7 +11,7 @@ from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
 from nextstate.models.objectives import OBJECTIVES
-from nextstate.models.vision import glimpse, stamp
+from nextstate.models.vision import stamp
 
 SHAPES = {"rgb": (32, 32, 3), "depth": (32, 32), "motion": (32, 32, 3), "proprio": (4,), "touch": (1, 8)}
 
@@ -153,15 +153,6 @@ def test_a_shape_is_stamped_where_the_thing_is() -> None:
     columns, rows = torch.arange(32.0), torch.arange(32.0)[:, None]
     assert drawn.sum() == pytest.approx(16, rel=1e-4)
     assert (drawn * columns).sum() / 16 == pytest.approx(7.5) and (drawn * rows).sum() / 16 == pytest.approx(15.5)
-
-
-def test_a_glimpse_shows_what_is_around_a_place() -> None:
-    picture = torch.rand(1, 2, 32, 32)
-    middle = torch.tensor([[[0.0, 0.0], [(8 - 16) / 16, (20 - 16) / 16]]])
-    seen = glimpse(picture, middle, 4).view(2, 4, 2, 4).transpose(1, 2)
-    assert torch.allclose(seen[0], picture[0, :, 14:18, 14:18], atol=1e-5)
-    assert torch.allclose(seen[1], picture[0, :, 18:22, 6:10], atol=1e-5)
-    assert not glimpse(picture, torch.tensor([[[9.0, 9.0]]]), 4).any()
 
 
 @pytest.mark.parametrize("preset", PRESETS)

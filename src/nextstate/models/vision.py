@@ -123,26 +123,6 @@ def stamp(patches: Tensor, places: Tensor, height: int, width: int) -> Tensor:
     return (rows.reshape(frames, channels * height, -1) @ columns).view(frames, channels, height, width)
 
 
-def glimpse(pictures: Tensor, places: Tensor, side: int) -> Tensor:
-    """What is seen around each place, at full resolution, by linear interpolation; black beyond the picture's edge.
-
-    Args:
-        pictures: ``(N, C, height, width)``. places: ``(N, K, 2)`` in [-1, 1]. side: pixels along a side.
-
-    Returns:
-        ``(N, K, C * side * side)``.
-    """
-    count, channels, height, width = pictures.shape
-    things = places.shape[1]
-    down, across = (
-        placing((places[..., axis] + 1) / 2 * length - 0.5, side, length).to(pictures.dtype)
-        for axis, length in ((1, height), (0, width))
-    )
-    rows = down.transpose(2, 3).flatten(1, 2) @ pictures.transpose(1, 2).reshape(count, height, -1)
-    columns = rows.view(count * things, side * channels, width) @ across.flatten(0, 1)
-    return columns.view(count, things, -1)
-
-
 def placing(centre: Tensor, side: int, length: int) -> Tensor:
     """Matrices ``(..., length, side)`` that put `side` cells into `length`, their middle at cell `centre`."""
     cells = torch.arange(length, device=centre.device, dtype=centre.dtype)

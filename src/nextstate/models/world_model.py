@@ -26,7 +26,7 @@ from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import Dynamics, standard
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
-from nextstate.models.vision import CELL, Eye, Hand, describe, glimpse
+from nextstate.models.vision import CELL, Eye, Hand, describe
 
 SCENE = ("masks", "carried", "last", "from")
 """Parts of a belief that stay as the last real frame left them."""
@@ -40,7 +40,6 @@ class Size:
         things: masks. gist: tokens for the scene as a whole. code: length of what is known of either.
         vision, drawing: channels of the eye and of the hand. carried, painted: channels of appearance.
         token: length of a token of the dynamics. layers: of it. message: length of what tokens tell each other.
-        glimpse: pixels along a side of what is seen of a thing at full resolution; 0 for none.
         noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
     """
 
@@ -51,7 +50,6 @@ class Size:
     drawing: int = 48
     carried: int = 8
     painted: int = 24
-    glimpse: int = 16
     token: int = 128
     layers: int = 2
     message: int = 32
@@ -78,9 +76,7 @@ class StateModel(nn.Module):
             raise StateError(f"image modalities must share one size that 8 divides, not {sorted(heights)}.")
         self.channels = sum(spec.modalities[n].channels for n in self.images)
         self.eye = Eye(self.channels, size.things, size.vision, size.carried)
-        closer = 64 if size.glimpse else 0
-        self.closer = nn.Linear(self.channels * size.glimpse**2, closer) if closer else nn.Identity()
-        known = 3 + self.channels + size.vision + 1 + closer
+        known = 3 + self.channels + size.vision + 1
         self.thing = nn.Sequential(nn.Linear(known, 128), nn.SiLU(), nn.Linear(128, size.code))
         self.whole = nn.Sequential(
             nn.Conv2d(size.vision, 32, 4, 4),
@@ -151,12 +147,8 @@ class StateModel(nn.Module):
         """
         masks, features, carried = self.eye(pictures)
         places, areas, averages = describe(masks, F.avg_pool2d(pictures, CELL), features)
-        known = [averages, (areas[..., None] * 50).clamp_max(4)]
-        if self.size.glimpse:
-            # An outline is too coarse for how a thing is turned and where exactly its edges are.
-            close = glimpse(pictures.to(features.dtype), places.detach(), self.size.glimpse)
-            known.append(F.silu(self.closer(close)).float())
-        codes = self.thing(torch.cat(known, dim=-1)).float()
+        known = torch.cat([averages, (areas[..., None] * 50).clamp_max(4)], dim=-1)
+        codes = self.thing(known).float()
         gist = self.whole(features).float().view(-1, self.size.gist, self.size.code)
         return {
             "masks": masks,
@@ -281,7 +273,7 @@ class StateModel(nn.Module):
                 senses[name] += sum(p.numel() for p in layer.parameters())
         action = sum(p.numel() for p in self.dynamics.action.parameters())
         return {
-            "vision": sum(count[part] for part in ("eye", "hand", "thing", "closer", "whole")),
+            "vision": count["eye"] + count["hand"] + count["thing"] + count["whole"],
             "dynamics": count["dynamics"] - action - sum(senses.values()),
             "touch": senses["touch"],
             "proprioception": senses["proprio"],
