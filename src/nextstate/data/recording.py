@@ -14,6 +14,7 @@ import numpy as np
 
 from nextstate.data.episode import Episode, check_finite
 from nextstate.data.format import FEATURE_OF, INFO_PATH, PRIVATE, ROW_FEATURES, Info, feature, read_info, video_feature
+from nextstate.data.interruptions import interrupted
 from nextstate.data.shards import Row, episodes_per_file, write_shard
 from nextstate.data.workers import cores, pool_of
 from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
@@ -37,6 +38,7 @@ class Plan:
         modalities: which are stored.
         base_seed: seed of episode 0.
         skill_fraction: share of episodes that follow a scripted skill; the others explore.
+        interruptions: chance, at each step of an exploring episode, that something else is done for a while.
         steps: commands per episode; 0 for as many as the world allows.
     """
 
@@ -45,6 +47,7 @@ class Plan:
     modalities: tuple[str, ...] = ("rgb", "depth", "motion", "proprio", "touch")
     base_seed: int = 0
     skill_fraction: float = 0.25
+    interruptions: float = 0.1
     steps: int = 0
 
     def info(self) -> Info:
@@ -174,6 +177,8 @@ def play(plan: Plan, index: int) -> Episode:
     world.reset(seed=seed)
     rng = np.random.default_rng([seed, world.version, 1])
     policy, name, task = choose_policy(world, rng, plan.skill_fraction)
+    if name == EXPLORE and plan.interruptions:
+        policy = interrupted(policy, _others(world, rng), plan.interruptions, rng)
     steps = plan.steps or world.max_steps
     columns: dict[str, np.ndarray] = {}
     for row in range(steps + 1):
@@ -203,12 +208,22 @@ def choose_policy(world: World, rng: np.random.Generator, skill_fraction: float)
     return skill.make(world, rng), name, task
 
 
+def _others(world: World, rng: np.random.Generator) -> list[Callable[[], Policy]]:
+    """What may take over from exploring: a fresh exploration as often as all skills together."""
+    possible = [skill for skill in world.skills.values() if skill.possible(world)]
+
+    def some_skill() -> Policy:
+        return possible[int(rng.integers(len(possible)))].make(world, rng)
+
+    return [lambda: world.explore(rng), *([some_skill] if possible else [])]
+
+
 def check_same(have: Info, want: Info, root: Path) -> None:
     """Raises `DatasetError` naming the first difference between a dataset and what would be added to it."""
     if not have.own:
         raise DatasetError(f"{root} was not recorded by nextstate; record into another folder.")
     for key, value in want.own.items():
-        if key != "skill_fraction" and have.own.get(key) != value:
+        if key not in ("skill_fraction", "interruptions") and have.own.get(key) != value:
             raise DatasetError(
                 f"{root} was recorded with {key} = {have.own.get(key)!r}, but {value!r} is asked for now; "
                 "use the same options, or record into another folder."
@@ -219,16 +234,20 @@ def check_same(have: Info, want: Info, root: Path) -> None:
 
 
 def _check_plan(plan: Plan, episodes: int) -> None:
-    if episodes < 1 or plan.size < 2 or plan.steps < 0 or not 0 <= plan.skill_fraction <= 1 or not plan.modalities:
+    if episodes < 1 or plan.size < 2 or plan.steps < 0 or not plan.modalities or not _shares(plan):
         raise SettingsError(
             f"cannot record {episodes} episodes of {plan}: episodes must be at least 1, size at least 2, steps at "
-            "least 0, the skill fraction in [0, 1], and one modality named."
+            "least 0, skill fraction and interruptions in [0, 1], and one modality named."
         )
     if plan.base_seed < 0 or plan.base_seed + episodes > HELD_OUT_SEED:
         raise HeldOutSeedError(
             f"seeds {plan.base_seed} to {plan.base_seed + episodes - 1} are not all in [0, {HELD_OUT_SEED}); those "
             "from there on are kept for evaluation and never recorded. Choose a smaller base seed."
         )
+
+
+def _shares(plan: Plan) -> bool:
+    return 0 <= plan.skill_fraction <= 1 and 0 <= plan.interruptions <= 1
 
 
 @lru_cache(maxsize=1)
