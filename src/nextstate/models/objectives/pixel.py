@@ -36,8 +36,11 @@ OUTLINES = 0.1
 FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 6.0}
 """Weights of what is foreseen."""
 
+BENDS = {"touch": 3.0, "proprio": 3.0}
+"""Up to which error it counts by its square, in units of its scale: what is felt is to be foreseen in the mean."""
+
 REACTIONS = 2
-"""Steps of a window that are learned from one by one."""
+"""Steps of a window that are learned from one after the other."""
 
 ASTRAY = 0.2
 """Noise on places from which single steps are learned, in usual steps of a thing."""
@@ -46,7 +49,7 @@ FILTERED = 0.3
 """Weight of steps from states that were really observed, beside imagined ones."""
 
 FIRST_HORIZON = 4
-"""Steps foreseen at first; in the second half of the stage as many as there are."""
+"""Steps foreseen at first; at the end of the stage as many as there are."""
 
 PRESENT = 400.0
 """A thing counts wholly from a 400th of the picture on."""
@@ -89,27 +92,31 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
 def react(
     model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
-    """From what was seen and felt at one instant, what is at the next: single steps, all at once.
+    """From what was seen and felt at an instant, what is at the next: steps from true states, memory carried along.
 
     Many small steps of learning for the price of one rollout; it learns most of physics before rollouts refine it.
     """
     size, length = batch["action"].shape[:2]
-    keys = torch.rand(size, length, generator=generator, device=model.device)
-    times = keys.argsort(dim=1)[:, :REACTIONS]
+    first = torch.randint(0, length - REACTIONS + 1, (size, 1), generator=generator, device=model.device)
+    times = first + torch.arange(REACTIONS + 1, device=model.device)
     rows = torch.arange(size, device=model.device)[:, None]
-    now = {n: batch[n][rows, times].flatten(0, 1) for n in model.state}
-    truth = {n: batch[n][rows, times + 1].flatten(0, 1) for n in (*model.state, "areas")}
+    truth = {n: batch[n][rows, times] for n in (*model.state, "areas")}
+    actions = batch["action"][rows, times[:, :-1]].float()
     pace = _pace(batch["places"], _presence(batch["areas"]))
 
     def astray(name: str, amount: Tensor | float) -> Tensor:
-        values = now[name]
+        values = truth[name]
         return values + amount * torch.randn(values.shape, generator=generator, device=values.device)
 
-    near = now | {"places": astray("places", ASTRAY * pace), "codes": astray("codes", 0.5 * BLUR)}
-    action = batch["action"][rows, times].flatten(0, 1).float()
-    memory = torch.zeros(len(action), model.tokens, model.size.token, device=model.device)
-    foreseen, _ = model.dynamics(near, memory, action)
-    parts = {n: _missed(n, foreseen[n], truth[n], pace, _presence(truth["areas"])).mean() for n in model.state}
+    near = truth | {"places": astray("places", ASTRAY * pace), "codes": astray("codes", 0.5 * BLUR)}
+    memory = torch.zeros(size, model.tokens, model.size.token, device=model.device)
+    steps = []
+    for t in range(REACTIONS):
+        following, memory = model.dynamics({n: near[n][:, t] for n in model.state}, memory, actions[:, t])
+        steps.append(following)
+    there = _presence(truth["areas"][:, 1:])
+    foreseen = {n: torch.stack([step[n] for step in steps], dim=1) for n in model.state}
+    parts = {n: _missed(n, foreseen[n], truth[n][:, 1:], pace, there).mean() for n in model.state}
     return {"loss": _weighed(parts), **parts}
 
 
@@ -177,9 +184,9 @@ def redraw(
 
 
 PIXEL = (
-    Stage("look", 0.4, look, windows=0.375),
-    Stage("react", 0.2, react, windows=2.0, rate=2.0, recalled=True),
-    Stage("foresee", 0.3, foresee, windows=2.0, recalled=True),
+    Stage("look", 0.25, look, windows=0.375),
+    Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
+    Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True),
     Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True),
 )
 """Stages of the objective ``pixel``."""
@@ -228,7 +235,7 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
 
 def _horizon(model: StateModel, batch: dict[str, Tensor], progress: float) -> int:
     longest = batch["action"].shape[1] + 1 - model.spec.context
-    return min(longest, FIRST_HORIZON + int(2 * progress * max(longest - FIRST_HORIZON, 0)))
+    return min(longest, FIRST_HORIZON + int(progress * (max(longest - FIRST_HORIZON, 0) + 1)))
 
 
 def _presence(areas: Tensor) -> Tensor:
@@ -247,7 +254,9 @@ def _share(name: str, there: Tensor) -> Tensor | float:
 
 def _missed(name: str, foreseen: Tensor, truth: Tensor, pace: Tensor, there: Tensor) -> Tensor:
     scale = _scale(name, pace)
-    return F.smooth_l1_loss(foreseen / scale, truth / scale, reduction="none") * _share(name, there)
+    bend = BENDS.get(name, 1.0)
+    error = F.smooth_l1_loss(foreseen / scale, truth / scale, beta=bend, reduction="none") * bend
+    return error * _share(name, there)
 
 
 def _weighed(parts: dict[str, Tensor]) -> Tensor:
