@@ -7,18 +7,21 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nextstate.commands.report import main
 from nextstate.errors import DatasetError
 from nextstate.evaluation.results import Evaluation, Showcase, arrays_path
 from nextstate.imagination.instant import reach
 from nextstate.imagination.plans import plan
-from nextstate.reports import Chapter, read_chapter, write_report
+from nextstate.reports import Chapter, charts, read_chapter, write_report
 from nextstate.reports.scenes import choose_scenes
 from nextstate.reports.svg import apart
 from nextstate.worlds import HELD_OUT_SEED, make_world
@@ -221,3 +224,19 @@ def test_page_in_a_browser(page: Path, tmp_path: Path, width: int) -> None:
     assert found["width"] == width and found["overflow"] <= 0
     assert found["drawn"] >= found["canvases"] > 0
     assert found["fetched"] == []
+
+
+@given(st.lists(st.floats(16, 344), min_size=2, max_size=8), st.sampled_from([360.0, 720.0]))
+def test_names_on_the_ladder_never_run_into_each_other(places: list[float], width: float) -> None:
+    names = ["the model", "oracle", "wrong-physics", "gain-0.8", "copy-last", "action-blind", "shuffled", "reversed"]
+    found = [(place, name, 0.0) for place, name in zip(sorted(places), names, strict=False)]
+    written: dict[str, list[tuple[float, float]]] = {}
+    for mark in charts._ladder_labels(found, "the model", 78.0, width):
+        x, y, anchor, name = re.findall(r'x="([\d.-]+)" y="([\d.-]+)" text-anchor="(\w+)">([^<]+)<', mark)[0]
+        length = 6.5 * len(name)
+        low = float(x) - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
+        written.setdefault(y, []).append((low, low + length))
+    assert sum(map(len, written.values())) == len(found)
+    for extents in written.values():
+        extents.sort()
+        assert all(one[1] <= other[0] for one, other in pairwise(extents))

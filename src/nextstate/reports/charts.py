@@ -51,27 +51,39 @@ def ladder(chapter: Chapter, width: float = 720.0, kind: str = "wide") -> str:
     )
 
 
+LETTER = 7.0
+"""Generous width of a letter of a label."""
+
+
 def _ladder_labels(found: Sequence[tuple[float, str, float]], model: str, line: float, width: float) -> list[str]:
-    """Names above their dots: those that stand close share a stack."""
-    reach = 50.0 + width / 32.0
+    """Names above their dots: those that would run into each other share a stack."""
     stacks: list[list[tuple[float, str]]] = []
     for place, name, _ in found:
-        if stacks and place - stacks[-1][0][0] < reach:
-            stacks[-1].append((place, name))
-        else:
-            stacks.append([(place, name)])
+        stacks.append([(place, name)])
+        while len(stacks) > 1 and _extent(stacks[-2], width)[2] > _extent(stacks[-1], width)[1]:
+            stacks[-2:] = [stacks[-2] + stacks[-1]]
     marks = []
     for stack in stacks:
-        centre = sum(place for place, _ in stack) / len(stack)
-        anchor = "start" if centre < 50 else "end" if centre > width - 50 else "middle"
+        anchor, low, high = _extent(stack, width)
+        at = {"start": low, "end": high}.get(anchor, (low + high) / 2)
         for level, (_, name) in enumerate(reversed(stack)):
             tone = "model" if name == model else "other"
             height = line - 14 - LINE_HEIGHT * level
             marks.append(
-                f'<text class="label {tone}" x="{centre:.1f}" y="{height:.1f}" text-anchor="{anchor}">'
-                f"{escape(name)}</text>"
+                f'<text class="label {tone}" x="{at:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(name)}</text>'
             )
     return marks
+
+
+def _extent(stack: Sequence[tuple[float, str]], width: float) -> tuple[str, float, float]:
+    """How the names of a stack are aligned, and from where to where they reach."""
+    centre = sum(place for place, _ in stack) / len(stack)
+    half = LETTER * max(len(name) for _, name in stack) / 2
+    if centre < half:
+        return "start", centre, centre + 2 * half
+    if centre > width - half:
+        return "end", centre - 2 * half, centre
+    return "middle", centre - half, centre + half
 
 
 def horizon_curves(chapter: Chapter, quantity: str = "nce", top: float = 1.25) -> str:
