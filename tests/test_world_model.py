@@ -10,6 +10,7 @@ from torch import Tensor
 from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
+from nextstate.models.dynamics import RELATIVE, relative_features
 from nextstate.models.objectives import OBJECTIVES
 from nextstate.models.vision import stamp
 
@@ -153,6 +154,20 @@ def test_a_shape_is_stamped_where_the_thing_is() -> None:
     columns, rows = torch.arange(32.0), torch.arange(32.0)[:, None]
     assert drawn.sum() == pytest.approx(16, rel=1e-4)
     assert (drawn * columns).sum() / 16 == pytest.approx(7.5) and (drawn * rows).sum() / 16 == pytest.approx(15.5)
+
+
+def test_what_things_tell_each_other_depends_on_where_they_are_to_one_another_only() -> None:
+    places = 0.5 * torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
+    features = relative_features(places)
+    assert features.shape == (3, 5, 5, RELATIVE)
+    assert torch.allclose(features, relative_features(places + torch.tensor([0.3, -0.2])), atol=1e-4)
+    apart = places[0, 2, 0] - places[0, 1, 0]
+    distance = (places[0, 2] - places[0, 1]).square().sum()
+    waves = [f(torch.pi * 2**n * apart) for f in (torch.sin, torch.cos) for n in range(4)]
+    near = [torch.exp(-distance / (2 * width**2)) for width in (0.05, 0.1, 0.2, 0.4, 0.8)]
+    found = features[0, 1, 2]
+    assert torch.allclose(found[[0, 2, 3, 4, 5, 6, 11, 12, 13, 14]], torch.stack([apart, distance, *waves]), atol=1e-4)
+    assert torch.allclose(found[-5:], torch.stack(near), atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
