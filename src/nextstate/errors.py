@@ -55,6 +55,10 @@ class CheckpointError(NextstateError):
     """A checkpoint that is missing, damaged, of another version, or for other modalities."""
 
 
+class PlanningError(NextstateError, ValueError):
+    """A goal, a cost or a planner's settings with which no plan can be made."""
+
+
 class DivergenceError(NextstateError, RuntimeError):
     """Training produced values that are not finite, or a loss that exploded."""
 

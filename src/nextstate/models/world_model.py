@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, StateError
 from nextstate.models.calibration import calibrate
-from nextstate.models.dynamics import Dynamics, standard
+from nextstate.models.dynamics import PACE, Dynamics, standard
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
@@ -109,18 +109,26 @@ class StateModel(nn.Module):
             states = {n: history.states[n].to(self.device) for n in self.spec.modalities}
             return Beliefs(self.believe(states, history.actions.to(self.device).float()))
 
-    @torch.no_grad()
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
         noise = None
         if sample is not None and self.size.noise:
             noise = self.size.temperature * self.draw_noise(sample)
-        with self.precision():
+        with torch.set_grad_enabled(actions.requires_grad), self.precision():
             return Beliefs(self.foresee(belief.tensors, actions.to(self.device).float(), noise))
 
-    @torch.no_grad()
     def decode(self, beliefs: Beliefs, modalities: Sequence[str]) -> States:
-        spec, found = self.spec.modalities, {}
+        with torch.set_grad_enabled(any(tensor.requires_grad for tensor in beliefs.tensors.values())):
+            return self._decoded(beliefs.tensors, modalities)
+
+    def embed(self, beliefs: Beliefs) -> Tensor:
+        """Spans ``(B, H, ...)`` as points ``(B, H, D)`` of the model's own space: where things are, and what."""
         b = beliefs.tensors
+        return torch.cat([(b["places"] / PACE).flatten(2), b["codes"].flatten(2), b["gist"].flatten(2)], dim=2).float()
+
+    # Its parts, with gradients.
+
+    def _decoded(self, b: Mapping[str, Tensor], modalities: Sequence[str]) -> States:
+        spec, found = self.spec.modalities, {}
         for name in modalities:
             if name in self.vectors:
                 kind = spec[name]
@@ -135,8 +143,6 @@ class StateModel(nn.Module):
                     )
                     found[name] = values.round().clamp(0, 255).to(torch.uint8) if name == "rgb" else values
         return found
-
-    # Its parts, with gradients.
 
     def see(self, pictures: Tensor) -> dict[str, Tensor]:
         """What is seen in pictures ``(N, C, s, s)``.

@@ -1,0 +1,21 @@
+"""Planning: commands whose imagined future is what is wanted."""
+
+from nextstate.planning.costs import LatentDistance, PictureDistance, Probability, StateDistance, Sum, goal_belief
+from nextstate.planning.planners import PLANNERS, Planner, make_planner
+from nextstate.planning.problem import Cost, Future, Plan, Problem
+
+__all__ = [
+    "PLANNERS",
+    "Cost",
+    "Future",
+    "LatentDistance",
+    "PictureDistance",
+    "Plan",
+    "Planner",
+    "Probability",
+    "Problem",
+    "StateDistance",
+    "Sum",
+    "goal_belief",
+    "make_planner",
+]

@@ -1,0 +1,143 @@
+"""What a future costs: how far it is from what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nextstate.errors import PlanningError
+from nextstate.modalities import Modality
+from nextstate.models.protocol import Beliefs, History, WorldModel
+from nextstate.planning.problem import Cost, Future
+
+
+@dataclass(frozen=True)
+class StateDistance:
+    """Squared distance of one modality from a wanted reading, in its own standard deviations.
+
+    Args:
+        modality: which. wanted: ``(B or 1, *shape)`` in physical units.
+        matters: ``(B or 1, *shape)``, weights; zero for what may be anything. All count alike by default.
+    """
+
+    modality: str
+    wanted: Tensor
+    matters: Tensor | None = None
+
+    def __call__(self, future: Future) -> Tensor:
+        kind = _kind(future, self.modality, self.wanted)
+        reading = kind.normalise(future.states(self.modality)[self.modality])
+        wanted = _of_rows(kind.normalise(self.wanted), future)
+        error = (reading - wanted).square()
+        if self.matters is None:
+            return error.flatten(2).mean(dim=2)
+        weight = _of_rows(self.matters.float(), future)
+        if not bool((weight.flatten(2).sum(dim=2) > 0).all()):
+            raise PlanningError(f"a goal in {self.modality} in which nothing matters; give some weight above 0.")
+        return (error * weight).flatten(2).sum(dim=2) / weight.flatten(2).sum(dim=2)
+
+
+@dataclass(frozen=True)
+class PictureDistance:
+    """Difference of pictures from a wanted one, at several sharpnesses, so that near is nearer than far.
+
+    Where pixel is compared with pixel alone, a thing next to its goal is as wrong as one far away; in a picture made
+    small it is not.
+
+    Args:
+        wanted: ``(B or 1, h, w, 3)`` uint8. sizes: factors by which both are made smaller.
+    """
+
+    wanted: Tensor
+    sizes: Sequence[int] = (1, 4, 8)
+
+    def __call__(self, future: Future) -> Tensor:
+        kind = _kind(future, "rgb", self.wanted)
+        imagined = kind.normalise(future.states("rgb")["rgb"])
+        pictures = imagined.flatten(0, 1).movedim(-1, 1)
+        wanted = _of_rows(kind.normalise(self.wanted), future).expand_as(imagined).flatten(0, 1).movedim(-1, 1)
+        total = torch.zeros(len(pictures))
+        for size in self.sizes:
+            gap = F.avg_pool2d(pictures, size) - F.avg_pool2d(wanted, size)
+            total = total + gap.square().flatten(1).mean(dim=1)
+        return total.view(imagined.shape[:2]) / len(self.sizes)
+
+
+@dataclass(frozen=True)
+class LatentDistance:
+    """Distance in the model's own space from the belief that a wanted state gives.
+
+    Args:
+        wanted: ``(B or 1, ...)``, what the model believes where the goal is reached.
+    """
+
+    wanted: Beliefs
+
+    def __call__(self, future: Future) -> Tensor:
+        embed = getattr(future.model, "embed", None)
+        if embed is None:
+            raise PlanningError(
+                f"{future.model.spec.name} has no space of its own to measure distances in; "
+                "give the goal as a picture or as a state."
+            )
+        here = embed(future.beliefs)
+        there = embed(self.wanted.map(lambda tensor: tensor[:, None]))
+        rows = future.rows if len(self.wanted) > 1 else torch.zeros_like(future.rows)
+        return (here - there[rows]).square().mean(dim=-1)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Probability:
+    """Minus the logarithm of the probability that something is the case (or is not).
+
+    Args:
+        read: probabilities ``(N, H)`` out of a future, such as a readout's of one event.
+        wanted: whether it should be the case.
+    """
+
+    read: Cost
+    wanted: bool = True
+
+    def __call__(self, future: Future) -> Tensor:
+        probability = self.read(future)
+        return -(probability if self.wanted else 1 - probability).clamp_min(1e-4).log()
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Several costs, each with its weight."""
+
+    parts: Mapping[Cost, float]
+
+    def __call__(self, future: Future) -> Tensor:
+        if not self.parts:
+            raise PlanningError("a sum of no costs; name at least one.")
+        return torch.stack([weight * cost(future) for cost, weight in self.parts.items()]).sum(dim=0)
+
+
+def goal_belief(model: WorldModel, states: Mapping[str, Tensor]) -> Beliefs:
+    """What a model believes where the world stands still in `states`, modality -> ``(B, *shape)``."""
+    size = next(iter(states.values())).shape[0]
+    still = {name: values[:, None] for name, values in states.items()}
+    return model.observe(History(still, torch.zeros(size, 0, model.spec.action_size)))
+
+
+def _kind(future: Future, name: str, wanted: Tensor) -> Modality:
+    kind = future.foreseen(name)
+    if tuple(wanted.shape[1:]) != tuple(kind.shape):
+        raise PlanningError(
+            f"a goal in {name} of shape {tuple(wanted.shape[1:])}, but {future.model.spec.name} foresees "
+            f"{tuple(kind.shape)}; give one of this size, and of this world."
+        )
+    if wanted.is_floating_point() and not bool(wanted.isfinite().all()):
+        raise PlanningError(f"a goal in {name} that is not finite.")
+    return kind
+
+
+def _of_rows(wanted: Tensor, future: Future) -> Tensor:
+    """The goal of each future, ``(N, 1, *shape)``."""
+    return (wanted[future.rows] if len(wanted) > 1 else wanted)[:, None]
