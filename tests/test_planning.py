@@ -129,7 +129,7 @@ def test_costs_add_up_and_only_what_matters_counts() -> None:
     future = Future(Point(), start, Beliefs({"place": start.tensors["place"][:, None]}), torch.zeros(1).long())
     whole, half = StateDistance("proprio", goal), StateDistance("proprio", goal, torch.tensor([[1.0, 0.0]]))
     assert half(future) == 0 and whole(future) > 0
-    assert Sum({whole: 2.0, half: 1.0})(future) == 2 * whole(future)
+    assert Sum([(whole, 2.0), (half, 1.0)])(future) == 2 * whole(future)
     sure = Probability(lambda future: torch.full((1, 1), 0.9))
     assert sure(future) < Probability(lambda future: torch.full((1, 1), 0.9), wanted=False)(future)
 

@@ -1,6 +1,7 @@
 """Planning: commands whose imagined future is what is wanted."""
 
 from nextstate.planning.costs import LatentDistance, PictureDistance, Probability, StateDistance, Sum, goal_belief
+from nextstate.planning.goals import goal_from
 from nextstate.planning.planners import PLANNERS, Planner, make_planner
 from nextstate.planning.problem import Cost, Future, Plan, Problem
 
@@ -17,5 +18,6 @@ __all__ = [
     "StateDistance",
     "Sum",
     "goal_belief",
+    "goal_from",
     "make_planner",
 ]

@@ -111,12 +111,12 @@ class Probability:
 class Sum:
     """Several costs, each with its weight."""
 
-    parts: Mapping[Cost, float]
+    parts: Sequence[tuple[Cost, float]]
 
     def __call__(self, future: Future) -> Tensor:
         if not self.parts:
             raise PlanningError("a sum of no costs; name at least one.")
-        return torch.stack([weight * cost(future) for cost, weight in self.parts.items()]).sum(dim=0)
+        return torch.stack([weight * cost(future) for cost, weight in self.parts]).sum(dim=0)
 
 
 def goal_belief(model: WorldModel, states: Mapping[str, Tensor]) -> Beliefs:

@@ -1,0 +1,7 @@
+"""Policies: from what is sensed to what is done."""
+
+from nextstate.policies.memory import Memory
+from nextstate.policies.planned import Planned
+from nextstate.policies.protocol import Actor
+
+__all__ = ["Actor", "Memory", "Planned"]

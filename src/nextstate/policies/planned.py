@@ -1,0 +1,69 @@
+"""Acting by planning: imagine, choose, do the beginning of it, look again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from nextstate.errors import PlanningError
+from nextstate.models.protocol import WorldModel
+from nextstate.planning import Cost, Plan, Planner, Problem
+from nextstate.policies.memory import Memory
+from nextstate.worlds import Snapshot
+
+
+class Planned:
+    """Model predictive control: plans anew every few steps, from where the last plan left off.
+
+    Args:
+        model: in which it plans. planner: how. cost: what is wanted, for a batch of one instant.
+        horizon: steps looked ahead. block: steps for which a command is held. last, caution, samples: see `Problem`.
+        every: steps acted before planning again, at most the horizon.
+        seed: of the planner; each planning has its own, counted from here.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        planner: Planner,
+        cost: Cost,
+        horizon: int = 10,
+        block: int = 2,
+        every: int = 2,
+        last: float = 0.0,
+        caution: float = 0.0,
+        samples: int = 0,
+        seed: int = 0,
+    ) -> None:
+        if not 1 <= every <= horizon or every % block:
+            raise PlanningError(f"every {every}: plan again after whole blocks of {block}, within {horizon} steps.")
+        self.model, self.planner, self.cost = model, planner, cost
+        self.horizon, self.block, self.every, self.seed = horizon, block, every, seed
+        self.options = {"last": last, "caution": caution, "samples": samples}
+        self.reset()
+
+    def reset(self) -> None:
+        self.memory = Memory(list(self.model.spec.modalities), self.model.spec.context)
+        self.found: Plan | None = None
+        self._acted, self._plans = 0, 0
+
+    def select_action(self, observation: Mapping[str, np.ndarray], snapshot: Snapshot | None = None) -> np.ndarray:
+        self.memory.sensed(observation)
+        if self.found is None or self._acted == self.every:
+            self.found, self._acted = self._plan(snapshot), 0
+        action = self.found.actions[0, self._acted].numpy().astype(np.float32)
+        self._acted += 1
+        self.memory.done(action)
+        return np.asarray(action)
+
+    def _plan(self, snapshot: Snapshot | None) -> Plan:
+        history = self.memory.history(self.model.spec.action_size, snapshot)
+        with torch.no_grad():
+            belief = self.model.observe(history)
+            problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
+            start = None if self.found is None else self.found.rest(self._acted // self.block)
+            plan = self.planner.plan(problem, start, self.seed + self._plans)
+        self._plans += 1
+        return plan
