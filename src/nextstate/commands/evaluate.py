@@ -8,7 +8,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +30,7 @@ WITHOUT_FOLDER = ("oracle", "wrong-physics", "copy-last")
 class Config:
     """Measure a model on held-out snapshots, each with K alternative futures that the simulator really played out.
 
-    Suites, and the readout that turns imagined pictures into outcomes, are made once and kept in the user's cache.
+    Suites are made once and kept in the user's cache, and so is a readout that turns imagined pictures into outcomes.
     """
 
     model: str
@@ -50,7 +50,8 @@ class Config:
     shown: int = 4
     """Snapshots of which imagined pictures are kept for the report."""
     data: Path | None = None
-    """Dataset whose true frames train the readout; by default what the model was trained on, else frames are drawn."""
+    """Dataset whose true frames train a readout; by default the one that came with the model or the package is used,
+    and where none fits, one is trained on what the model was trained on, or on frames drawn for the purpose."""
     out: Path | None = None
     """JSON file of the results; pictures go beside it, as .npz. By default results are only printed."""
     keep_readout: bool = False
@@ -138,20 +139,21 @@ def load(config: Config) -> tuple[WorldModel, int]:
 
 
 def readout_for(config: Config, suite: Suite, model: WorldModel, workers: int, progress: Progress) -> Readout:
-    """The readout that came with the model's weights, else one trained for what the model foresees."""
+    """The readout that came with the model's weights or with the package, else one trained for what it foresees.
+
+    One ruler for all models of a world: figures of two of them then differ by what they imagine alone.
+    """
     from nextstate.errors import DatasetError
     from nextstate.evaluation.evaluate import make_readout
     from nextstate.evaluation.readout import Readout
-    from nextstate.models.folders import folder_of
+    from nextstate.models.folders import SHIPPED, folder_of
 
-    shipped = folder_of(config.model) / READOUT
-    if shipped.is_file() and config.data is None:
-        try:
-            readout: Readout | None = Readout.load(shipped)
-        except DatasetError:
-            readout = None
-        if readout is not None and readout.fits(suite, model.spec):
-            return readout
+    kept = [] if config.data else [folder_of(config.model) / READOUT, SHIPPED / config.world / READOUT]
+    for path in kept:
+        with suppress(DatasetError):
+            readout = Readout.load(path)
+            if readout.fits(suite, model.spec):
+                return readout
     return make_readout(suite, model.spec, config.data or training_data(config), workers, config.cache, progress)
 
 
