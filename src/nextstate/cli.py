@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure a model's what-ifs against the true simulator",
     "report": "write the HTML report of evaluations",
     "imagine": "a what-if from the shell: truth beside imagination",
+    "plan": "reach a goal by imagining, acting, and looking again",
     "ledger": "who owns the parameters of a model",
 }
 

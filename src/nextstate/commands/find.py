@@ -71,15 +71,16 @@ def differences(model: WorldModel, world: World) -> list[str]:
 
 
 def find_readout(name: str, world: World, modalities: Sequence[str]) -> Readout | None:
-    """The readout in the model's folder, else the newest that an evaluation kept, which reads these modalities."""
+    """The readout that came with the model or the package, else the newest that was kept, which reads these."""
     from nextstate.evaluation.readout import Readout
     from nextstate.evaluation.store import cache_folder
-    from nextstate.models.folders import folder_of
+    from nextstate.models.folders import SHIPPED, folder_of
 
     kept = sorted(
         (cache_folder() / "readouts").glob(f"{world.name}-*.safetensors"), key=lambda path: -path.stat().st_mtime
     )
-    for path in [folder_of(name) / "readout.safetensors", *kept]:
+    came = [folder / "readout.safetensors" for folder in (folder_of(name), SHIPPED / world.name)]
+    for path in [*came, *kept]:
         if not path.is_file():
             continue
         try:

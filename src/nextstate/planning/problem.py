@@ -20,11 +20,19 @@ class Future:
     Args:
         beliefs: ``(N, H, ...)``. start: ``(N, ...)``, from which they were imagined.
         rows: ``(N,)``, the instant of the problem to which each belongs.
+        known: states that are known already, ``(N, H, *shape)``, such as those that came true.
     """
 
-    def __init__(self, model: WorldModel, start: Beliefs, beliefs: Beliefs, rows: Tensor) -> None:
+    def __init__(
+        self,
+        model: WorldModel,
+        start: Beliefs,
+        beliefs: Beliefs,
+        rows: Tensor,
+        known: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.model, self.start, self.beliefs, self.rows = model, start, beliefs, rows
-        self._decoded: dict[str, Tensor] = {}
+        self._decoded: dict[str, Tensor] = dict(known or {})
 
     def states(self, *names: str) -> Mapping[str, Tensor]:
         """Modality -> ``(N, H, *shape)`` in physical units; each is decoded once."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
-from nextstate.errors import PlanningError
-from nextstate.models.protocol import WorldModel
-from nextstate.planning import Cost, Plan, Planner, Problem
+from nextstate.errors import PlanningError, StateError
+from nextstate.imagination import Instant
+from nextstate.models.protocol import Beliefs, States, WorldModel
+from nextstate.planning import Cost, Future, Plan, Planner, Problem
 from nextstate.policies.memory import Memory
 from nextstate.worlds import Snapshot
 
@@ -47,12 +48,39 @@ class Planned:
     def reset(self) -> None:
         self.memory = Memory(list(self.model.spec.modalities), self.model.spec.context)
         self.found: Plan | None = None
+        self.imagined: Beliefs | None = None
         self._acted, self._plans = 0, 0
+
+    def recall(self, instant: Instant) -> None:
+        """Takes over what was sensed and done before the instant at which this actor begins."""
+        for step, action in enumerate(instant.actions):
+            self.memory.sensed({name: values[step] for name, values in instant.states.items()})
+            self.memory.done(action)
+
+    def expected(self, modalities: Sequence[str]) -> States:
+        """What it imagines for the step that it has just chosen, modality -> ``(*shape)``."""
+        if self.imagined is None:
+            raise StateError("nothing was planned yet; ask for an action first.")
+        states = self.model.decode(self.imagined.steps([self._acted - 1]), modalities)
+        return {name: values[0, 0] for name, values in states.items()}
+
+    def cost_of(self, observation: Mapping[str, np.ndarray]) -> float:
+        """What a state that really came costs."""
+        known = {n: torch.from_numpy(np.array(observation[n]))[None, None] for n in self.model.spec.modalities}
+        with torch.no_grad():
+            future = Future(self.model, Beliefs(), Beliefs(), torch.zeros(1).long(), known)
+            return float(self.cost(future)[0, 0])
+
+    @property
+    def due(self) -> bool:
+        """Whether the next action will be planned first."""
+        return self.found is None or self._acted == self.every
 
     def select_action(self, observation: Mapping[str, np.ndarray], snapshot: Snapshot | None = None) -> np.ndarray:
         self.memory.sensed(observation)
-        if self.found is None or self._acted == self.every:
+        if self.due:
             self.found, self._acted = self._plan(snapshot), 0
+        assert self.found is not None
         action = self.found.actions[0, self._acted].numpy().astype(np.float32)
         self._acted += 1
         self.memory.done(action)
@@ -65,5 +93,6 @@ class Planned:
             problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
             start = None if self.found is None else self.found.rest(self._acted // self.block)
             plan = self.planner.plan(problem, start, self.seed + self._plans)
+            self.imagined = self.model.imagine(belief, plan.actions)
         self._plans += 1
         return plan

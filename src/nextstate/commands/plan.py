@@ -1,0 +1,174 @@
+"""``nextstate plan``: reach a goal by imagining, acting, and looking again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nextstate.imagination import Instant
+    from nextstate.policies import Planned
+    from nextstate.worlds import World
+
+
+@dataclass(frozen=True)
+class Config:
+    """Act in a world towards a goal, planning anew every few steps in what a model imagines.
+
+    Writes a clip (what happened above what was imagined beforehand) and beside it a JSON file with commands and costs.
+    """
+
+    goal: tuple[str, ...]
+    """What is wanted, all of it: a picture (goal.png), readings (proprio[0]=0.1,proprio[1]=-0.2; touch[3]=2), outcomes
+    (red_x=0.2,red_y=0), or events (toppled, "not spilled")."""
+    world: str = "push"
+    """Which world; `nextstate worlds` lists them."""
+    model: str = ""
+    """Folder of a model, the world of a shipped one, or oracle (the true simulator); by default the shipped one."""
+    planner: str = "icem"
+    """shooting, cem, icem, mppi or gradient."""
+    candidates: int = 96
+    """Futures imagined in each round of a planner."""
+    horizon: int = 10
+    """Steps looked ahead."""
+    block: int = 2
+    """Steps for which a command is held."""
+    every: int = 2
+    """Steps acted before planning again."""
+    last: float = 0.5
+    """How much more than another the last step looked ahead counts, from 0 to 1."""
+    steps: int = 30
+    """Steps to act."""
+    seed: int = 2**31 + 2
+    """Scene of the episode; from 2147483648 on, no model was trained on it."""
+    step: int = 0
+    """Control steps from the start of the episode until planning begins."""
+    before: str = "zero"
+    """What is done until then: zero, explore:SEED or skill:NAME."""
+    scale: int = 4
+    """How many times pixels are enlarged."""
+    out: Path = Path("planned.webp")
+    """The clip: .webp, .gif, .png (animated) or .mp4."""
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    config = tyro.cli(Config, prog="nextstate plan", args=argv)
+    import numpy as np
+
+    from nextstate.commands.find import find_model, find_readout, model_size
+    from nextstate.data.storage import write_bytes, write_json
+    from nextstate.imagination import Futures, policy_named, reach
+    from nextstate.imagination.clip import check_format, draw_clip, encode_clip
+    from nextstate.planning import goal_from, make_planner
+    from nextstate.policies import Planned
+    from nextstate.provenance import provenance
+    from nextstate.worlds import Branches, make_world
+
+    check(config)
+    kind = check_format(config.out)
+    name = config.model or config.world
+    world = make_world(config.world, size=model_size(name))
+    model = find_model(name, world)
+    readout = find_readout(name, world, list(model.spec.modalities))
+    goal = goal_from(config.goal, model.spec.modalities, readout)
+    actor = Planned(
+        model,
+        make_planner(config.planner, candidates=config.candidates),
+        goal,
+        config.horizon,
+        config.block,
+        config.every,
+        config.last,
+        seed=config.seed,
+    )
+    world.reset(seed=config.seed)
+    before = policy_named(world, config.before, config.seed)
+    instant = reach(world, config.seed, config.step, before, model.spec.context)
+    done = act(world, actor, instant, config.steps)
+    pictures = ["rgb"] if "rgb" in model.spec.modalities else list(done["imagined"])[:1]
+    truth = Branches({n: v[None] for n, v in done["states"].items()}, done["outcomes"][None], done["events"][None])
+    futures = Futures(done["actions"][None], truth, {n: v[None] for n, v in done["imagined"].items()})
+    clip = draw_clip(
+        world.state_spec, instant, futures, [" and ".join(config.goal)], pictures, model.spec.hz, config.scale
+    )
+    write_bytes(config.out, encode_clip(clip, kind, model.spec.hz))
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    record = {
+        **provenance(f"nextstate plan {' '.join(argv)}"),
+        "config": settings,
+        "actions": np.round(done["actions"], 4).tolist(),
+        "cost": done["costs"],
+        "expected_cost": done["expected"],
+        "milliseconds_per_decision": round(1000 * float(np.median(done["seconds"])), 1),
+        "events": {e: bool(on) for e, on in zip(world.events, done["events"][-1], strict=True)},
+    }
+    write_json(config.out.with_name(config.out.name + ".json"), record)
+    print(f"cost {done['costs'][0]:.4f} at first, {done['costs'][-1]:.4f} after {config.steps} steps")
+    print(f"{record['milliseconds_per_decision']} ms per decision ({config.planner}, {model.spec.name})")
+    print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def check(config: Config) -> None:
+    """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
+    from nextstate.errors import SettingsError, UnknownNameError
+    from nextstate.worlds import WORLDS
+
+    if config.world not in WORLDS:
+        raise UnknownNameError("world", config.world, WORLDS)
+    if config.planner == "categorical":
+        raise SettingsError("--planner categorical chooses from a list, and these worlds take any command; use icem.")
+    limits = {"steps": (1, 1000), "scale": (1, 16), "step": (0, 10_000), "candidates": (1, 100_000)}
+    for name, (low, high) in limits.items():
+        if not low <= getattr(config, name) <= high:
+            raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {low} to {high}.")
+
+
+def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str, Any]:
+    """Acts from the instant on; what was sensed, what had been expected, and what it cost."""
+    import numpy as np
+
+    from nextstate.commands.progress import bar
+
+    assert instant.snapshot is not None
+    world.restore(instant.snapshot)
+    actor.reset()
+    actor.recall(instant)
+    names = [name for name in actor.model.spec.modalities if name in world.modalities]
+    rows: dict[str, list[Any]] = {n: [] for n in ("actions", "outcomes", "events", "costs", "expected", "seconds")}
+    states: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    imagined: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    now = world.observe()
+    rows["costs"].append(actor.cost_of(now))
+    with bar("acting", "steps") as progress:
+        for step in range(steps):
+            began = time.perf_counter()
+            planning = actor.due
+            action = actor.select_action(now, world.snapshot())
+            if planning:
+                rows["seconds"].append(time.perf_counter() - began)
+            expected = actor.expected(names)
+            world.advance_action(action)
+            now = world.observe()
+            for name in names:
+                states[name].append(now[name])
+                imagined[name].append(expected[name].cpu().numpy())
+            rows["actions"].append(action)
+            rows["outcomes"].append(world.outcome())
+            rows["events"].append(world.events_now())
+            rows["costs"].append(actor.cost_of(now))
+            rows["expected"].append(actor.cost_of({n: e.cpu().numpy() for n, e in expected.items()}))
+            progress(step + 1, steps)
+    stacked: dict[str, Any] = {n: np.stack(rows[n]) for n in ("actions", "outcomes", "events")}
+    return {
+        **stacked,
+        **{n: rows[n] for n in ("costs", "expected", "seconds")},
+        "states": {n: np.stack(v) for n, v in states.items()},
+        "imagined": {n: np.stack(v) for n, v in imagined.items()},
+    }

@@ -1,0 +1,44 @@
+"""``nextstate plan``: acts towards a goal and leaves a clip and figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nextstate.cli import main
+
+
+def test_a_goal_given_as_a_place_is_reached_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "planned.webp"
+    goal = "proprio[0]=0.2,proprio[1]=0.2"
+    status = main(["plan", "--goal", goal, "--steps", "8", "--candidates", "32", "--horizon", "6", "--out", str(out)])
+    assert status == 0 and "ms per decision" in capsys.readouterr().out
+    with Image.open(out) as clip:
+        assert clip.n_frames == 9  # type: ignore[attr-defined]
+    record = json.loads(out.with_name("planned.webp.json").read_text())
+    assert len(record["actions"]) == 8 and len(record["cost"]) == 9
+    assert record["cost"][-1] < 0.1 * record["cost"][0]
+    # What it expected is what came, or planning was luck.
+    assert abs(record["expected_cost"][-1] - record["cost"][-1]) < 0.1 * record["cost"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--goal", "nope.png"], "cannot be opened"),
+        (["--goal", "contact", "--planner", "categorical"], "chooses from a list"),
+        (["--goal", "contact", "--candidates", "0"], "--candidates 0"),
+        (["--goal", "exploded"], "unknown event"),
+        (["--goal", "contact", "--world", "pushh"], "Did you mean 'push'"),
+        (["--goal", "contact", "--horizon", "7"], "blocks"),
+    ],
+)
+def test_what_cannot_be_planned_ends_with_a_reason(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", *arguments, "--steps", "2", "--out", str(tmp_path / "p.webp")]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
