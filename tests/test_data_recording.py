@@ -96,8 +96,8 @@ def test_held_out_seeds_are_refused(tmp_path: Path) -> None:
 def test_bad_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         record(Plan("push", skill_fraction=2.0), tmp_path / "d", 3)
-    with pytest.raises(SettingsError, match="interruptions"):
-        record(Plan("push", interruptions=-0.1), tmp_path / "d", 3)
+    with pytest.raises(SettingsError, match="digressions"):
+        record(Plan("push", digressions=-0.1), tmp_path / "d", 3)
     with pytest.raises(UnknownNameError):
         record(Plan("pushh"), tmp_path / "d", 3)
     with pytest.raises(UnknownNameError):

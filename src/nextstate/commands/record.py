@@ -27,7 +27,7 @@ class Config:
     """Seed of episode 0; episode i has seed + i."""
     skill_fraction: float = 0.25
     """Share of episodes that follow a scripted skill with an instruction; the others explore."""
-    interruptions: float = 0.1
+    digressions: float = 0.1
     """Chance, at each step of an exploring episode, that something else is done for a while; 0 for never."""
     steps: int = 0
     """Commands per episode; 0 for as many as the world allows."""
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
 
     config = tyro.cli(Config, prog="nextstate record", args=argv)
     plan = Plan(config.world, config.size, config.modalities, config.seed, config.skill_fraction)
-    plan = replace(plan, interruptions=config.interruptions, steps=config.steps)
+    plan = replace(plan, digressions=config.digressions, steps=config.steps)
     with bar(f"recording {config.world}", "episodes") as progress:
         info = record(plan, config.out, config.episodes, config.workers or None, progress)
     if config.cache:

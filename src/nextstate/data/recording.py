@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from nextstate.data.digressions import digressing
 from nextstate.data.episode import Episode, check_finite
 from nextstate.data.format import FEATURE_OF, INFO_PATH, PRIVATE, ROW_FEATURES, Info, feature, read_info, video_feature
-from nextstate.data.interruptions import interrupted
 from nextstate.data.shards import Row, episodes_per_file, write_shard
 from nextstate.data.workers import cores, pool_of
 from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
@@ -38,7 +38,7 @@ class Plan:
         modalities: which are stored.
         base_seed: seed of episode 0.
         skill_fraction: share of episodes that follow a scripted skill; the others explore.
-        interruptions: chance, at each step of an exploring episode, that something else is done for a while.
+        digressions: chance, at each step of an exploring episode, that something else is done for a while.
         steps: commands per episode; 0 for as many as the world allows.
     """
 
@@ -47,7 +47,7 @@ class Plan:
     modalities: tuple[str, ...] = ("rgb", "depth", "motion", "proprio", "touch")
     base_seed: int = 0
     skill_fraction: float = 0.25
-    interruptions: float = 0.1
+    digressions: float = 0.1
     steps: int = 0
 
     def info(self) -> Info:
@@ -177,8 +177,8 @@ def play(plan: Plan, index: int) -> Episode:
     world.reset(seed=seed)
     rng = np.random.default_rng([seed, world.version, 1])
     policy, name, task = choose_policy(world, rng, plan.skill_fraction)
-    if name == EXPLORE and plan.interruptions:
-        policy = interrupted(policy, _others(world, rng), plan.interruptions, rng)
+    if name == EXPLORE and plan.digressions:
+        policy = digressing(policy, _others(world, rng), plan.digressions, rng)
     steps = plan.steps or world.max_steps
     columns: dict[str, np.ndarray] = {}
     for row in range(steps + 1):
@@ -223,7 +223,7 @@ def check_same(have: Info, want: Info, root: Path) -> None:
     if not have.own:
         raise DatasetError(f"{root} was not recorded by nextstate; record into another folder.")
     for key, value in want.own.items():
-        if key not in ("skill_fraction", "interruptions") and have.own.get(key) != value:
+        if key not in ("skill_fraction", "digressions") and have.own.get(key) != value:
             raise DatasetError(
                 f"{root} was recorded with {key} = {have.own.get(key)!r}, but {value!r} is asked for now; "
                 "use the same options, or record into another folder."
@@ -237,7 +237,7 @@ def _check_plan(plan: Plan, episodes: int) -> None:
     if episodes < 1 or plan.size < 2 or plan.steps < 0 or not plan.modalities or not _shares(plan):
         raise SettingsError(
             f"cannot record {episodes} episodes of {plan}: episodes must be at least 1, size at least 2, steps at "
-            "least 0, skill fraction and interruptions in [0, 1], and one modality named."
+            "least 0, skill fraction and digressions in [0, 1], and one modality named."
         )
     if plan.base_seed < 0 or plan.base_seed + episodes > HELD_OUT_SEED:
         raise HeldOutSeedError(
@@ -247,7 +247,7 @@ def _check_plan(plan: Plan, episodes: int) -> None:
 
 
 def _shares(plan: Plan) -> bool:
-    return 0 <= plan.skill_fraction <= 1 and 0 <= plan.interruptions <= 1
+    return 0 <= plan.skill_fraction <= 1 and 0 <= plan.digressions <= 1
 
 
 @lru_cache(maxsize=1)

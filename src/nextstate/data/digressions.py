@@ -15,17 +15,17 @@ import numpy as np
 from nextstate.worlds import Policy, World
 
 SHORTEST, LONGEST = 2, 12
-"""Steps of an interruption."""
+"""Steps of a digression."""
 
 
-def interrupted(
+def digressing(
     policy: Policy, others: Sequence[Callable[[], Policy]], chance: float, rng: np.random.Generator
 ) -> Policy:
     """`policy`, but now and then something else for 2 to 12 steps.
 
     Args:
         others: make policies that may take over.
-        chance: that an interruption begins, at each step outside of one; 0 for none.
+        chance: that a digression begins, at each step outside of one; 0 for none.
     """
     left, now = 0, policy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nextstate.data.interruptions import LONGEST, SHORTEST, interrupted
+from nextstate.data.digressions import LONGEST, SHORTEST, digressing
 from nextstate.data.recording import EXPLORE, Plan, play
 from nextstate.worlds import WORLDS, World
 
@@ -23,7 +23,7 @@ def commands(chance: float, steps: int = 4000) -> np.ndarray:
     def other(world: World) -> np.ndarray:
         return np.full(1, 0.5, np.float32)
 
-    policy = interrupted(ahead, [lambda: other], chance, np.random.default_rng(0))
+    policy = digressing(ahead, [lambda: other], chance, np.random.default_rng(0))
     return np.array([policy(Line())[0] for _ in range(steps)])  # type: ignore[arg-type]
 
 
@@ -41,15 +41,15 @@ def test_commands_are_withheld_turned_about_or_another_policys_for_a_few_steps()
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_interrupted_commands_stay_within_the_action_space(world: str) -> None:
-    plan = Plan(world, size=16, modalities=("proprio",), skill_fraction=0.0, interruptions=0.3, steps=30)
+def test_digressing_commands_stay_within_the_action_space(world: str) -> None:
+    plan = Plan(world, size=16, modalities=("proprio",), skill_fraction=0.0, digressions=0.3, steps=30)
     episode = play(plan, 0)
     assert np.abs(episode.columns["action"]).max() <= 1
 
 
 def test_what_was_asked_for_in_words_is_not_broken_off() -> None:
     plain, broken = (
-        play(Plan("push", 16, ("proprio",), skill_fraction=1.0, interruptions=chance, steps=20), 3)
+        play(Plan("push", 16, ("proprio",), skill_fraction=1.0, digressions=chance, steps=20), 3)
         for chance in (0.0, 1.0)
     )
     assert plain.task == broken.task != EXPLORE
