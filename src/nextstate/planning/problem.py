@@ -59,9 +59,9 @@ Cost = Callable[[Future], Tensor]
 
 @dataclass
 class Count:
-    """What a search spent, and what it threw away."""
+    """What a search spent, in futures of the whole horizon, and how many candidates it threw away."""
 
-    imagined: int = 0
+    imagined: float = 0
     dropped: int = 0
 
 
@@ -189,14 +189,14 @@ class Plan:
         commands: by block, ``(B, blocks, A)``. actions: by step, ``(B, H, A)``.
         cost: ``(B,)`` imagined.
         course: best cost after each round, ``(rounds, B)``.
-        imagined, dropped: futures imagined in all, and those whose cost was not a number.
+        imagined, dropped: futures of the whole horizon imagined in all, and those whose cost was not a number.
     """
 
     commands: Tensor
     actions: Tensor
     cost: Tensor
     course: Tensor
-    imagined: int
+    imagined: float
     dropped: int
 
     def rest(self, blocks: int = 1) -> Tensor:

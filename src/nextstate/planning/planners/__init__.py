@@ -13,6 +13,7 @@ from nextstate.planning.planners.gradient import Gradient
 from nextstate.planning.planners.icem import ICEM
 from nextstate.planning.planners.mppi import MPPI
 from nextstate.planning.planners.shooting import Shooting
+from nextstate.planning.planners.tree import TreeSearch
 from nextstate.planning.problem import Plan, Problem
 
 
@@ -31,6 +32,7 @@ PLANNERS: dict[str, type[Any]] = {
     "mppi": MPPI,
     "gradient": Gradient,
     "categorical": CategoricalCEM,
+    "tree": TreeSearch,
 }
 
 
@@ -45,4 +47,15 @@ def make_planner(name: str, **settings: Any) -> Planner:
     return planner
 
 
-__all__ = ["CEM", "ICEM", "MPPI", "PLANNERS", "CategoricalCEM", "Gradient", "Planner", "Shooting", "make_planner"]
+__all__ = [
+    "CEM",
+    "ICEM",
+    "MPPI",
+    "PLANNERS",
+    "CategoricalCEM",
+    "Gradient",
+    "Planner",
+    "Shooting",
+    "TreeSearch",
+    "make_planner",
+]
