@@ -25,6 +25,19 @@ def test_a_goal_given_as_a_place_is_reached_and_shown(tmp_path: Path, capsys: py
     assert abs(record["expected_cost"][-1] - record["cost"][-1]) < 0.1 * record["cost"][0]
 
 
+def test_a_planner_that_thinks_in_branches_shows_its_thoughts(tmp_path: Path) -> None:
+    goal = "proprio[0]=0.2,proprio[1]=0.2"
+    options = ["--planner", "tree", "--candidates", "24", "--horizon", "6", "--steps", "2"]
+    assert main(["plan", "--goal", goal, *options, "--out", str(tmp_path / "p.webp")]) == 0
+    page = (tmp_path / "thoughts.html").read_text()
+    thoughts = json.loads((tmp_path / "thoughts.json").read_text())["thoughts"]
+    chosen = [thought for thought in thoughts if thought["fate"] == "chosen"]
+    assert page.count("<details") >= len(chosen) > 0 and page.count(" open>") == len(chosen)
+    assert "what really comes" in page and "data:image/webp" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert [t["parent"] for t in chosen] == [0, *(t["number"] for t in chosen[:-1])]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from nextstate.evaluation.readout import Readout
     from nextstate.imagination import Instant
+    from nextstate.models.protocol import WorldModel
     from nextstate.policies import Planned
     from nextstate.worlds import World
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class Config:
     """Act in a world towards a goal, planning anew every few steps in what a model imagines.
 
-    Writes a clip (what happened above what was imagined beforehand) and beside it a JSON file with commands and costs.
+    Writes a clip (what happened above what was imagined beforehand) and beside it a JSON file with commands and costs;
+    with the planner tree also thoughts.html, in which the first decision's chain of thought can be looked through.
     """
 
     goal: tuple[str, ...]
@@ -79,7 +82,7 @@ def main(argv: list[str]) -> int:
     goal = goal_from(config.goal, model.spec.modalities, readout)
     actor = Planned(
         model,
-        make_planner(config.planner, candidates=config.candidates),
+        make_planner(config.planner, **settings_of(config)),
         goal,
         config.horizon,
         config.block,
@@ -109,10 +112,20 @@ def main(argv: list[str]) -> int:
         "events": {e: bool(on) for e, on in zip(world.events, done["events"][-1], strict=True)},
     }
     write_json(config.out.with_name(config.out.name + ".json"), record)
+    if done["thoughts"]:
+        _show_thoughts(config, world, model, readout, done["thoughts"][0])
     print(f"cost {done['costs'][0]:.4f} at first, {done['costs'][-1]:.4f} after {config.steps} steps")
     print(f"{record['milliseconds_per_decision']} ms per decision ({config.planner}, {model.spec.name})")
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What a planner by that name is given."""
+    if config.planner == "tree":
+        # So that a decision costs about as much as that of other planners.
+        return {"proposals": max(config.candidates // 3, 2)}
+    return {"candidates": config.candidates}
 
 
 def check(config: Config) -> None:
@@ -130,6 +143,10 @@ def check(config: Config) -> None:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {low} to {high}.")
 
 
+KEPT = ("actions", "outcomes", "events", "costs", "expected", "seconds", "thoughts")
+"""What is noted of an episode, apart from states."""
+
+
 def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str, Any]:
     """Acts from the instant on; what was sensed, what had been expected, and what it cost."""
     import numpy as np
@@ -141,7 +158,7 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
     actor.reset()
     actor.recall(instant)
     names = [name for name in actor.model.spec.modalities if name in world.modalities]
-    rows: dict[str, list[Any]] = {n: [] for n in ("actions", "outcomes", "events", "costs", "expected", "seconds")}
+    rows: dict[str, list[Any]] = {n: [] for n in KEPT}
     states: dict[str, list[np.ndarray]] = {name: [] for name in names}
     imagined: dict[str, list[np.ndarray]] = {name: [] for name in names}
     now = world.observe()
@@ -153,6 +170,8 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
             action = actor.select_action(now, world.snapshot())
             if planning:
                 rows["seconds"].append(time.perf_counter() - began)
+                if trees := actor.thoughts:
+                    rows["thoughts"].append((trees[0], actor.belief, world.snapshot()))
             expected = actor.expected(names)
             world.advance_action(action)
             now = world.observe()
@@ -168,7 +187,37 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
     stacked: dict[str, Any] = {n: np.stack(rows[n]) for n in ("actions", "outcomes", "events")}
     return {
         **stacked,
-        **{n: rows[n] for n in ("costs", "expected", "seconds")},
+        **{n: rows[n] for n in ("costs", "expected", "seconds", "thoughts")},
         "states": {n: np.stack(v) for n, v in states.items()},
         "imagined": {n: np.stack(v) for n, v in imagined.items()},
     }
+
+
+def _show_thoughts(config: Config, world: World, model: WorldModel, readout: Readout | None, first: Any) -> None:
+    """Writes ``thoughts.html`` and ``thoughts.json`` of the first decision beside the clip."""
+    import numpy as np
+
+    from nextstate.data.storage import write_bytes, write_json
+    from nextstate.imagination.thoughts import illustrate
+    from nextstate.reports.thoughts import page
+
+    tree, belief, snapshot = first
+    names = [name for name in model.spec.modalities if name in world.modalities]
+
+    def events(states: Any) -> dict[str, np.ndarray]:
+        assert readout is not None
+        found = readout({n: states[n] for n in readout.spec}).events
+        return {name: found[..., i] for i, name in enumerate(world.events)}
+
+    illustrate(tree, model, belief, names, events if readout is not None else None)
+    line = [thought.commands for thought in tree.chosen]
+    truth = None
+    if line:
+        branches = world.branch(snapshot, np.concatenate(line)[None], names)
+        truth = {name: values[0] for name, values in branches.states.items()}
+    title = f"{config.world}: {' and '.join(config.goal)}"
+    write_bytes(
+        config.out.with_name("thoughts.html"), page(tree, truth, world.state_spec, title, model.spec.name).encode()
+    )
+    write_json(config.out.with_name("thoughts.json"), tree.to_dict())
+    print(f"{config.out.with_name('thoughts.html')}: {len(tree.thoughts) - 1} thoughts")

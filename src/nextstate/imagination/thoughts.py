@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
+
+from nextstate.models.protocol import Beliefs, WorldModel
 
 ROOT = 0
 """Number of the thought that is the present."""
@@ -77,6 +80,12 @@ class ThoughtTree:
     def children(self, number: int) -> Sequence[Thought]:
         return [thought for thought in self.thoughts if thought.parent == number]
 
+    def shown(self, most: int = 60) -> list[Thought]:
+        """What is worth looking at: all but what was crowded out, the chosen line first, at most so many."""
+        order = {CHOSEN: 0, KEPT: 1, IMPLAUSIBLE: 2}
+        able = [thought for thought in self.thoughts[1:] if thought.fate in order]
+        return sorted(able, key=lambda thought: (order[thought.fate], thought.cost))[:most]
+
     @property
     def chosen(self) -> list[Thought]:
         """The chosen line, nearest first."""
@@ -100,3 +109,29 @@ class ThoughtTree:
                 for thought in self.thoughts
             ]
         }
+
+
+def illustrate(
+    tree: ThoughtTree,
+    model: WorldModel,
+    belief: Beliefs,
+    modalities: Sequence[str],
+    events: Callable[[Mapping[str, torch.Tensor]], Mapping[str, np.ndarray]] | None = None,
+    most: int = 60,
+) -> None:
+    """Fills in what the thoughts worth showing look and feel like, imagined anew from the root.
+
+    Args:
+        belief: at the root, a batch of one. modalities: to decode.
+        events: probabilities ``(1, S)`` by name out of states ``(1, S, *shape)``.
+    """
+    size = model.spec.action_size
+    with torch.no_grad():
+        for thought in tree.shown(most):
+            commands = tree.commands(thought.number, size)
+            span = model.imagine(belief, torch.from_numpy(commands)[None])
+            first = len(commands) - len(thought.commands)
+            states = model.decode(span.steps(range(first, len(commands))), modalities)
+            thought.states = {name: values[0].cpu().numpy() for name, values in states.items()}
+            if events is not None:
+                thought.events = {name: values[0] for name, values in events(states).items()}

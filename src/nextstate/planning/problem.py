@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from nextstate.errors import PlanningError
+from nextstate.imagination.thoughts import ThoughtTree
 from nextstate.modalities import Modality
 from nextstate.models.protocol import Beliefs, WorldModel
 
@@ -189,6 +190,7 @@ class Plan:
         commands: by block, ``(B, blocks, A)``. actions: by step, ``(B, H, A)``.
         cost: ``(B,)`` imagined.
         course: best cost after each round, ``(rounds, B)``.
+        thoughts: trees grown on the way, one for each instant, of planners that think in branches.
         imagined, dropped: futures of the whole horizon imagined in all, and those whose cost was not a number.
     """
 
@@ -198,6 +200,7 @@ class Plan:
     course: Tensor
     imagined: float
     dropped: int
+    thoughts: Sequence[ThoughtTree] = ()
 
     def rest(self, blocks: int = 1) -> Tensor:
         """Commands that remain after the first `blocks`, the last one held: where to begin planning again."""

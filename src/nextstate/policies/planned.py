@@ -9,6 +9,7 @@ import torch
 
 from nextstate.errors import PlanningError, StateError
 from nextstate.imagination import Instant
+from nextstate.imagination.thoughts import ThoughtTree
 from nextstate.models.protocol import Beliefs, States, WorldModel
 from nextstate.planning import Cost, Future, Plan, Planner, Problem
 from nextstate.policies.memory import Memory
@@ -49,6 +50,7 @@ class Planned:
         self.memory = Memory(list(self.model.spec.modalities), self.model.spec.context)
         self.found: Plan | None = None
         self.imagined: Beliefs | None = None
+        self.belief: Beliefs | None = None
         self._acted, self._plans = 0, 0
 
     def recall(self, instant: Instant) -> None:
@@ -72,6 +74,11 @@ class Planned:
             return float(self.cost(future)[0, 0])
 
     @property
+    def thoughts(self) -> Sequence[ThoughtTree]:
+        """Trees of the last planning, of planners that think in branches."""
+        return () if self.found is None else self.found.thoughts
+
+    @property
     def due(self) -> bool:
         """Whether the next action will be planned first."""
         return self.found is None or self._acted == self.every
@@ -89,7 +96,7 @@ class Planned:
     def _plan(self, snapshot: Snapshot | None) -> Plan:
         history = self.memory.history(self.model.spec.action_size, snapshot)
         with torch.no_grad():
-            belief = self.model.observe(history)
+            belief = self.belief = self.model.observe(history)
             problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
             start = None if self.found is None else self.found.rest(self._acted // self.block)
             plan = self.planner.plan(problem, start, self.seed + self._plans)

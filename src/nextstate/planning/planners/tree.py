@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -55,13 +55,13 @@ class TreeSearch:
                 "depth."
             )
         search = Search(problem, seed, start)
-        lines = torch.stack([self._think(problem, row, search)[1] for row in range(problem.instants)])
-        search.score(torch.stack([lines, search.start], dim=1))
+        grown = [self._think(problem, row, search) for row in range(problem.instants)]
+        search.score(torch.stack([torch.stack([line for _, line in grown]), search.start], dim=1))
         if self.polish:
             around = ICEM(self.polish, rounds=2, elites=max(self.polish // 8, 2), spread=0.25)
             better = around.plan(problem, search.best, seed + 1)
             search.score(better.commands[:, None])
-        return search.plan()
+        return replace(search.plan(), thoughts=[tree for tree, _ in grown])
 
     def think(self, problem: Problem, row: int = 0, seed: int = 0, start: Tensor | None = None) -> ThoughtTree:
         """The tree grown for one instant, its best line chosen."""
