@@ -26,6 +26,7 @@ from nextstate.training.checkpoint import Checkpoint, Checkpoints
 from nextstate.training.ema import PowerEma, exponent_of
 from nextstate.training.guard import Guard
 from nextstate.training.metrics import read_metrics
+from nextstate.training.muon import orthogonal
 from nextstate.training.optimiser import Optimiser
 from nextstate.training.prefetch import Prefetch
 from nextstate.training.schedule import Schedule, TimePace, read_pace
@@ -267,6 +268,26 @@ def test_the_optimiser_clips_skips_and_spares_vectors_from_decay() -> None:
         plain.step()
     for own, other in zip(layer.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(own, other, atol=1e-6)
+
+
+def test_muon_learns_in_all_directions_and_is_spared_what_is_not_finite() -> None:
+    generator = torch.Generator().manual_seed(0)
+    lopsided = torch.randn(2, 12, 40, generator=generator) * torch.logspace(0, -1.5, 12)[:, None]
+    for matrices in (lopsided, lopsided.mT):
+        values = torch.linalg.svdvals(orthogonal(matrices))
+        assert values.min() > 0.5 and values.max() < 1.3
+    layer = nn.Conv2d(8, 16, 3)
+    optimiser = Optimiser(layer, lr=0.1, weight_decay=0.0)
+    before = layer.weight.detach().clone()
+    for value in (math.nan, 1.0):
+        assert torch.equal(before, layer.weight)
+        layer.weight.grad = torch.full_like(layer.weight, value)
+        layer.bias.grad = torch.zeros(16)  # type: ignore[union-attr]
+        optimiser.step(1.0)
+    assert layer.weight.isfinite().all() and not torch.equal(before, layer.weight)
+    other = Optimiser(layer, lr=0.1, weight_decay=0.0)
+    other.load(optimiser.state())
+    assert all(torch.equal(value, other.state()[name]) for name, value in optimiser.state().items())
 
 
 def test_the_average_covers_the_same_share_however_often_it_is_updated() -> None:

@@ -12,7 +12,8 @@ from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
 from nextstate.models.dynamics import RELATIVE, relative_features
 from nextstate.models.objectives import OBJECTIVES
-from nextstate.models.vision import stamp
+from nextstate.models.objectives.pixel import eventful
+from nextstate.models.vision import dye, place_each, stamp
 
 SHAPES = {"rgb": (32, 32, 3), "depth": (32, 32), "motion": (32, 32, 3), "proprio": (4,), "touch": (1, 8)}
 
@@ -154,6 +155,29 @@ def test_a_shape_is_stamped_where_the_thing_is() -> None:
     columns, rows = torch.arange(32.0), torch.arange(32.0)[:, None]
     assert drawn.sum() == pytest.approx(16, rel=1e-4)
     assert (drawn * columns).sum() / 16 == pytest.approx(7.5) and (drawn * rows).sum() / 16 == pytest.approx(15.5)
+
+
+def test_windows_in_which_much_happens_are_learned_from_more_often() -> None:
+    pictures = torch.zeros(9, 2, 1, 16, 16)
+    pictures[::3, 1, :, :8] = 1.0
+    chosen = torch.cat([eventful(pictures, torch.Generator().manual_seed(seed)) for seed in range(50)])
+    assert len(chosen) == 50 * 3
+    assert chosen.sum(dim=(1, 2, 3, 4)).gt(0).float().mean() > 0.95
+
+
+def test_a_thing_that_spreads_keeps_its_colour() -> None:
+    last, masks = torch.zeros(1, 3, 64, 64), torch.zeros(1, 2, 32, 32)
+    last[:, 2, 8:16, 8:16] = 1.0  # a blue square on black
+    masks[:, 0, 4:8, 4:8], masks[:, 1] = 1.0, 1.0
+    masks[:, 1, 4:8, 4:8] = 0.0
+    patches = torch.zeros(2, 2, 8, 8)
+    patches[:, 0, :, 4:] = 1.0
+    silhouettes = place_each(patches, torch.tensor([[[0.5, 0.5], [0.0, 0.0]]] * 2), 32, 32)
+    assert torch.allclose(silhouettes.sum(dim=1), stamp(patches[:, :, None], torch.full((2, 2, 2), 0.5), 32, 32)[:, 0])
+    colours, covered = dye(last, masks, silhouettes)
+    assert colours.shape == (2, 3, 32, 32) and covered.shape == (2, 1, 32, 32)
+    blue = colours[0, :, covered[0, 0] > 0.99]
+    assert blue.shape[1] > 20 and (blue[2] > 0.9).all() and (blue[:2] < 1e-3).all()
 
 
 def test_what_things_tell_each_other_depends_on_where_they_are_to_one_another_only() -> None:

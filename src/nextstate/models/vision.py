@@ -123,6 +123,15 @@ def stamp(patches: Tensor, places: Tensor, height: int, width: int) -> Tensor:
     return (rows.reshape(frames, channels * height, -1) @ columns).view(frames, channels, height, width)
 
 
+def place_each(patches: Tensor, places: Tensor, height: int, width: int) -> Tensor:
+    """Like `stamp` for patches ``(N, K, p, p)`` of one channel, but each in a picture of its own, ``(N, K, h, w)``."""
+    side = patches.shape[-1]
+    down, across = (
+        placing((places[..., axis] + 1) / 2 * length - 0.5, side, length) for axis, length in ((1, height), (0, width))
+    )
+    return down.to(patches.dtype) @ patches @ across.to(patches.dtype).transpose(-1, -2)
+
+
 def placing(centre: Tensor, side: int, length: int) -> Tensor:
     """Matrices ``(..., length, side)`` that put `side` cells into `length`, their middle at cell `centre`."""
     cells = torch.arange(length, device=centre.device, dtype=centre.dtype)
@@ -135,10 +144,11 @@ class Hand(nn.Module):
 
     Each thing's outline and appearance, real pixels among it, are carried along from the last real frame, nearer
     things over farther ones. What a thing is then foreseen to be is painted where it is and where it was, and in the
-    shape that it will have, turned or spread as it may be; the gist is painted coarsely all over. From these a small
-    convolutional network makes new pixels, and says for each whether to take it, to keep the last real one, to take
-    the one carried there, or to fill in what surrounds the things that left. (A gate that starts out keeping most
-    would close at once and nothing would be learned.)
+    shape that it will have, turned or spread as it may be, that too in the colour that it really had; the gist is
+    painted coarsely all over. From these a small convolutional network makes new pixels, and says for each whether to
+    take it, to keep the last real one, to take the one carried there or the thing's own colour, or to fill in what
+    surrounds the things that left. (A gate that starts out keeping most would close at once and nothing would be
+    learned.)
 
     Args:
         channels: C, channels of all image modalities. code: length of a thing's code. gist: length of the gist.
@@ -150,12 +160,12 @@ class Hand(nn.Module):
         self.channels, self.painted = channels, painted
         self.nearness = nn.Linear(code, 1)
         self.paint = nn.Linear(code, 2 * painted)
-        self.shape = nn.Sequential(nn.Linear(code, 64), nn.SiLU(), nn.Linear(64, SHAPED * PATCH**2))
+        self.shape = nn.Sequential(nn.Linear(code, 64), nn.SiLU(), nn.Linear(64, (SHAPED + 1) * PATCH**2))
         self.canvas = nn.Linear(gist, painted * CANVAS**2)
         self.before = nn.Conv2d(channels * CELL**2, 8, 1)
-        self.mix = conv(channels + carried + 3 * painted + SHAPED + 8, width)
+        self.mix = conv(2 * channels + carried + 3 * painted + SHAPED + 9, width)
         self.retouch = conv(width, width)
-        self.out = nn.Conv2d(width, (4 + channels) * CELL**2, 1)
+        self.out = nn.Conv2d(width, (5 + channels) * CELL**2, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
@@ -181,25 +191,30 @@ class Hand(nn.Module):
         was = masks.flatten(2)[:, None].expand(-1, steps, -1, -1).reshape(frames, things, -1)
         before = self.before(F.pixel_unshuffle(last.to(kind), CELL))
         canvas = self.canvas(gist).reshape(frames, self.painted, CANVAS, CANVAS)
-        patches = self.shape(codes).view(frames, things, SHAPED, PATCH, PATCH)
+        patches = self.shape(codes).view(frames, things, SHAPED + 1, PATCH, PATCH)
+        silhouettes = place_each((patches[:, :, SHAPED].float() - 1).sigmoid(), places.flatten(0, 1), height, width)
+        dyed, covered = dye(last, masks.float(), silhouettes)
         drawing = torch.cat(
             [
                 carried,
-                stamp(patches, places.flatten(0, 1), height, width),
+                stamp(patches[:, :, :SHAPED], places.flatten(0, 1), height, width),
                 (here @ outlines.to(here.dtype)).view(frames, -1, height, width),
                 (there @ was.to(there.dtype)).view(frames, -1, height, width),
                 F.interpolate(canvas, size=(height, width), mode="bilinear"),
                 before[:, None].expand(-1, steps, -1, -1, -1).flatten(0, 1),
+                dyed.to(kind),
+                covered.to(kind),
             ],
             dim=1,
         ).contiguous(memory_format=torch.channels_last)
         drawing = F.silu(self.mix(drawing))
         drawing = drawing + F.silu(self.retouch(drawing))
         full = F.pixel_shuffle(self.out(drawing), CELL).float().view(batch, steps, -1, *last.shape[2:])
-        gates = full[:, :, :4].softmax(dim=2)
+        gates = full[:, :, :5].softmax(dim=2)
         left = (was - outlines).clamp_min(0).sum(dim=1).view(batch, steps, 1, height, width)
-        moved = F.interpolate(carried[:, : self.channels].float(), scale_factor=float(CELL)).view_as(full[:, :, 4:])
-        sources = (last[:, None], surroundings(last, left), moved, full[:, :, 4:])
+        moved = F.interpolate(carried[:, : self.channels].float(), scale_factor=float(CELL)).view_as(full[:, :, 5:])
+        own = F.interpolate(dyed, scale_factor=float(CELL)).view_as(moved)
+        sources = (last[:, None], surroundings(last, left), moved, own, full[:, :, 5:])
         return sum(gates[:, :, i : i + 1] * source for i, source in enumerate(sources))  # type: ignore[return-value]
 
 
@@ -227,6 +242,24 @@ def carry(masks: Tensor, appearance: Tensor, shifts: Tensor, nearness: Tensor) -
     total = total.view(batch * steps, height, channels + 1, width).transpose(1, 2)
     outlines = moved.view(batch * steps, things, height, channels + 1, width)[:, :, :, 0]
     return outlines.reshape(batch * steps, things, -1), total[:, 1:] / (total[:, :1] + 1e-2)
+
+
+def dye(last: Tensor, masks: Tensor, silhouettes: Tensor) -> tuple[Tensor, Tensor]:
+    """Silhouettes in the mean colours that things had in the last real frame: a puddle is as blue as the bottle was.
+
+    Args:
+        last: ``(B, C, size, size)``. masks: ``(B, K, h, w)`` in it. silhouettes: ``(B*S, K, h, w)`` from 0 to 1.
+
+    Returns:
+        colours ``(B*S, C, h, w)``, zero where nothing is, and how much is there, ``(B*S, 1, h, w)``.
+    """
+    weights = masks.flatten(2).square()
+    weights = weights / (weights.sum(dim=2, keepdim=True) + 1e-3)
+    colours = weights @ F.avg_pool2d(last, CELL).flatten(2).transpose(1, 2)
+    colours = colours.transpose(1, 2).repeat_interleave(len(silhouettes) // len(last), dim=0)
+    covered = silhouettes.sum(dim=1, keepdim=True)
+    dyed = (colours @ silhouettes.flatten(2)).view(len(silhouettes), -1, *covered.shape[2:])
+    return dyed / (covered + 0.05), covered
 
 
 def surroundings(last: Tensor, left: Tensor) -> Tensor:

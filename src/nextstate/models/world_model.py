@@ -252,11 +252,11 @@ class StateModel(nn.Module):
             self._config["options"]["temperature"] = temperature
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
-        """Floating-point operations of a training step at `progress`, counted while doing one on two empty windows."""
+        """Floating-point operations of a training step at `progress`, counted while doing one on six empty windows."""
         from torch.utils.flop_counter import FlopCounterMode
 
         index, _ = stage_at(self.stages, progress)
-        stage, count = self.stages[index], 2
+        stage, count = self.stages[index], 6
         length = self.spec.context + self.spec.horizon
         kinds = self.spec.modalities.items()
         batch = {n: torch.zeros(count, length, *m.shape, device=self.device) for n, m in kinds}

@@ -97,7 +97,9 @@ class Trainer:
         self.precision = str(self.dtype).removeprefix("torch.")
         self.loss = prepare(model, self.device, self.dtype, settings.compile, settings.channels_last)
         self.module = module_of(model)
-        self.optimiser = Optimiser(self.module, settings.lr, settings.betas, settings.weight_decay, settings.clip)
+        self.optimiser = Optimiser(
+            self.module, settings.lr, settings.betas, settings.weight_decay, settings.clip, settings.optimiser == "muon"
+        )
         self.ema = PowerEma(self.module, settings.ema, settings.ema_every) if settings.ema else None
         self.schedule = Schedule(settings.schedule, settings.warmup, settings.cooldown, settings.final)
         self.guard = Guard(settings.skip_limit)

@@ -1,4 +1,4 @@
-"""AdamW, with the gradient's length and soundness handled inside its fused step."""
+"""Muon for matrices and AdamW for the rest, or AdamW alone; a gradient that is not finite changes nothing."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from nextstate.training.muon import Muon, split_by_suiting
+
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Optimiser:
-    """AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) over all parameters of a module.
+    """Over all parameters of a module: `Muon` for matrices and kernels, AdamW for all else or for everything.
 
-    Clipping, and skipping a step whose gradient is not finite, happen inside the fused kernel: no pass over the
-    gradients is spent on them, and on an accelerator the host never waits for the device.
+    Clipping, and skipping a step whose gradient is not finite, happen inside the fused kernel of AdamW (Loshchilov
+    and Hutter 2019, https://arxiv.org/abs/1711.05101): no pass over the gradients is spent on them, and on an
+    accelerator the host never waits for the device.
 
     Args:
+        muon: whether matrices learn by Muon.
         lr: peak learning rate. clip: longest gradient.
         weight_decay: of parameters with two or more dimensions; the others never decay, nor does any that a
             model marks with ``parameter.no_decay = True``.
@@ -29,9 +33,12 @@ class Optimiser:
         betas: tuple[float, float] = (0.9, 0.95),
         weight_decay: float = 0.05,
         clip: float = 1.0,
+        muon: bool = True,
     ) -> None:
         self.lr, self.clip = lr, clip
-        self._named = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        named = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self._matrices, self._named = split_by_suiting(named) if muon else ({}, named)
+        self._muon = Muon(self._matrices, lr, weight_decay)
         decays, stays = split_by_decay(self._named.values())
         groups = [{"params": decays, "weight_decay": weight_decay}, {"params": stays, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
@@ -43,7 +50,8 @@ class Optimiser:
         Returns:
             length of the gradient before clipping, a scalar; where it is not finite, nothing was changed.
         """
-        gradients = [p.grad for p in self._named.values() if p.grad is not None]
+        everything = (*self._named.values(), *self._matrices.values())
+        gradients = [p.grad for p in everything if p.grad is not None]
         length = torch.nn.utils.get_total_norm(gradients)
         for group in self._adam.param_groups:
             group["lr"] = self.lr * factor
@@ -53,18 +61,23 @@ class Optimiser:
         self._adam.found_inf = (~length.isfinite()).float()  # type: ignore[attr-defined]
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
+        self._muon.step(factor, 1 / self._adam.grad_scale, 1 - self._adam.found_inf)  # type: ignore[attr-defined]
+        for parameter in self._matrices.values():
+            parameter.grad = None
         return length
 
     def state(self) -> dict[str, Tensor]:
-        """Moments and counts, ``<parameter>.<exp_avg | exp_avg_sq | step>`` -> tensor."""
+        """Moments and counts, ``<parameter>.<exp_avg | exp_avg_sq | step | momentum>`` -> tensor."""
         found = {}
         for name, parameter in self._named.items():
             for kind, value in self._adam.state.get(parameter, {}).items():
                 found[f"{name}.{kind}"] = value
-        return found
+        return found | {f"{name}.momentum": value for name, value in self._muon.momentum.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of `state`; raises `KeyError` if a parameter's state is incomplete."""
+        for name, momentum in self._muon.momentum.items():
+            momentum.copy_(state[f"{name}.momentum"])
         for name, parameter in self._named.items():
             if f"{name}.step" not in state:
                 continue

@@ -29,6 +29,8 @@ class TrainingSettings:
     """Of initial weights, batches and noise."""
     lr: float = 2e-3
     """Peak learning rate."""
+    optimiser: Literal["muon", "adamw"] = "muon"
+    """Of matrices and kernels; all else learns by AdamW."""
     betas: tuple[float, float] = (0.9, 0.95)
     """Memory of AdamW's first and second moments."""
     weight_decay: float = 0.05

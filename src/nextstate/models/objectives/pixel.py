@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 DRAWN = 1
 """Other instants of a window that are drawn from the first."""
 
-STILL = 0.05
+STILL = 0.2
 """Weight of a pixel that does not change, beside 1 for one that does."""
 
 CHANGED = 0.1
 """Normalised difference from which a pixel has changed."""
+
+EVENTFUL = 3
+"""Windows that are looked through for each that is learned from."""
 
 BLUR = 0.1
 """Noise on codes while drawing is learned, so that a foreseen code, never quite right, is drawn alike."""
@@ -63,8 +66,7 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     """
     length = next(iter(batch.values())).shape[1]
     chosen = torch.randperm(length, generator=generator, device=model.device)[: DRAWN + 1].tolist()
-    states = {n: batch[n][:, chosen] for n in model.spec.modalities}
-    pictures = model.pictures(states)
+    pictures = eventful(model.pictures({n: batch[n][:, chosen] for n in model.spec.modalities}), generator)
     size, steps = pictures.shape[:2]
     seen = {n: v.view(size, steps, *v.shape[1:]) for n, v in model.see(pictures.flatten(0, 1)).items()}
 
@@ -87,6 +89,13 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
     outlines = mixture(seen["masks"][:, 0], F.avg_pool2d(shown, CELL), STILL + moving)
     return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
+
+
+def eventful(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """A third of the windows ``(B, S, C, s, s)``, those in which much changes with a greater chance."""
+    changed = ((pictures[:, 1:] - pictures[:, :1]).abs().amax(dim=2) > CHANGED).float().mean(dim=(1, 2, 3))
+    rows = torch.multinomial(changed + 1e-3, max(len(pictures) // EVENTFUL, 1), generator=generator)
+    return pictures[rows]
 
 
 def react(
@@ -184,7 +193,7 @@ def redraw(
 
 
 PIXEL = (
-    Stage("look", 0.25, look, windows=0.375),
+    Stage("look", 0.25, look, windows=1.125),
     Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
     Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True),
     Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True),
