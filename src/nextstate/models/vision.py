@@ -14,6 +14,8 @@ CELL = 2
 CANVAS = 8
 """Cells along a side of the coarse picture that is drawn from the gist."""
 
+PRESENT = 400.0
+"""A thing counts wholly from a 400th of the picture on."""
 
 SHAPED, PATCH = 8, 16
 """Channels, and cells along a side, of the shape that is painted of a thing."""
@@ -93,6 +95,11 @@ def describe(masks: Tensor, *maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     averages = [torch.bmm(weights.to(m.dtype), m.flatten(2).transpose(1, 2)).float() for m in maps]
     areas = total[..., 0] / (height * width)
     return places, areas, torch.cat([spread * 20.0, *averages], dim=-1)
+
+
+def presence(areas: Tensor) -> Tensor:
+    """How much there is of each thing, from 0 to 1, by its share of the picture."""
+    return (areas * PRESENT).clamp_max(1)
 
 
 def translation(offset: Tensor, length: int) -> Tensor:

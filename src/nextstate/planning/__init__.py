@@ -1,6 +1,14 @@
 """Planning: commands whose imagined future is what is wanted."""
 
-from nextstate.planning.costs import LatentDistance, PictureDistance, Probability, StateDistance, Sum, goal_belief
+from nextstate.planning.costs import (
+    LatentDistance,
+    PictureDistance,
+    Probability,
+    SeenDistance,
+    StateDistance,
+    Sum,
+    goal_belief,
+)
 from nextstate.planning.goals import goal_from
 from nextstate.planning.planners import PLANNERS, Planner, make_planner
 from nextstate.planning.problem import Cost, Future, Plan, Problem
@@ -15,6 +23,7 @@ __all__ = [
     "Planner",
     "Probability",
     "Problem",
+    "SeenDistance",
     "StateDistance",
     "Sum",
     "goal_belief",

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from nextstate.errors import PlanningError
 from nextstate.modalities import Modality
+from nextstate.models.dynamics import PACE
 from nextstate.models.protocol import Beliefs, History, WorldModel
+from nextstate.models.vision import presence
+from nextstate.models.world_model import StateModel
 from nextstate.planning.problem import Cost, Future
 
 
@@ -91,6 +94,58 @@ class LatentDistance:
 
 
 @dataclass(frozen=True)
+class SeenDistance:
+    """How far things are from where an eye sees them in the goal's pictures, in tenths of half a picture, squared.
+
+    Futures of the eye's own model tell places without a picture being drawn; those of any other model, the oracle's
+    among them, are looked at with the same eye, so that planning in either is led by the same measure.
+
+    Args:
+        eye: a model that outlines things (`StateModel`).
+        places: ``(B or 1, K, 2)`` where they are wanted. there: ``(B or 1, K)`` how much there is of each, 0 to 1.
+    """
+
+    eye: StateModel
+    places: Tensor
+    there: Tensor
+
+    @staticmethod
+    def of(eye: WorldModel, goal: Mapping[str, Tensor]) -> SeenDistance:
+        """For a goal as pictures, modality -> ``(B, *shape)``: those it lacks count as unremarkable.
+
+        Raises:
+            PlanningError: for a model that outlines no things, and for pictures of another size.
+        """
+        if not isinstance(eye, StateModel):
+            raise PlanningError(f"{eye.spec.name} outlines no things; give the goal as a picture or as readings.")
+        size = len(next(iter(goal.values())))
+        states = {}
+        for name, kind in eye.spec.modalities.items():
+            shown = name in goal and name in eye.images and name != "motion"
+            values = goal[name] if shown else kind.denormalise(torch.zeros(size, *kind.shape))
+            if tuple(values.shape[1:]) != tuple(kind.shape):
+                raise PlanningError(
+                    f"a goal in {name} of shape {tuple(values.shape[1:])}, but {eye.spec.name} sees "
+                    f"{tuple(kind.shape)}; give one of this size, and of this world."
+                )
+            states[name] = values
+        seen = _look(eye, states)
+        return SeenDistance(eye, seen["places"], presence(seen["areas"]))
+
+    def __call__(self, future: Future) -> Tensor:
+        if future.model is self.eye and "places" in future.beliefs.tensors:
+            places = future.beliefs.tensors["places"].float()
+        else:
+            states = future.states(*self.eye.spec.modalities)
+            length = next(iter(states.values())).shape[1]
+            seen = _look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
+            places = seen["places"].unflatten(0, (-1, length))
+        gap = (places - _of_rows(self.places, future)) / PACE
+        there = _of_rows(self.there, future)
+        return (gap.square().sum(dim=-1) * there).sum(dim=-1) / there.sum(dim=-1).clamp_min(1e-6)
+
+
+@dataclass(frozen=True)
 class Probability:
     """Minus the logarithm of the probability that something is the case (or is not).
 
@@ -124,6 +179,11 @@ def goal_belief(model: WorldModel, states: Mapping[str, Tensor]) -> Beliefs:
     size = next(iter(states.values())).shape[0]
     still = {name: values[:, None] for name, values in states.items()}
     return model.observe(History(still, torch.zeros(size, 0, model.spec.action_size)))
+
+
+def _look(eye: StateModel, states: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    with torch.no_grad(), eye.precision():
+        return eye.recall({n: values.to(eye.device) for n, values in states.items()})
 
 
 def _kind(future: Future, name: str, wanted: Tensor) -> Modality:

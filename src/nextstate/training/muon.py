@@ -86,7 +86,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(ROUNDS):
         gram = found @ found.mT
         found = a * found + (b * gram + c * gram @ gram) @ found
-    return (found.mT if tall else found).float()
+    turned: Tensor = found.mT if tall else found
+    return turned.float()
 
 
 def split_by_suiting(named: Mapping[str, nn.Parameter]) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:

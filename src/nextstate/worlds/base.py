@@ -104,6 +104,8 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     """Outcome group -> names of its dimensions, in the order of `outcome`."""
     headline: ClassVar[tuple[str, ...]]
     """Outcome groups that the headline error counts."""
+    goal_within: ClassVar[Mapping[str, tuple[int, float]]] = {}
+    """Outcome group -> dimensions of one place in it, and distance in metres from which a goal counts as reached."""
     read_directly: ClassVar[Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]] = {}
     """Outcome group -> modality and function that reads it from that modality ``(..., *shape)`` to ``(..., D)``.
 

@@ -51,6 +51,7 @@ class Grasp(World):
         "drawer": ("drawer_opening",),
     }
     headline = ("objects", "body", "touch")
+    goal_within = {"objects": (3, 0.03)}
     read_directly = {
         "body": ("proprio", lambda proprio: proprio[..., 10:14]),
         "touch": ("touch", lambda touch: pad_forces(touch)),

@@ -32,6 +32,7 @@ class Push(PusherWorld):
         "turn": tuple(f"{colour}_{part}" for colour in COLOURS for part in ("cos2", "sin2")),
     }
     headline = ("objects", "body", "touch")
+    goal_within = {"objects": (2, 0.03)}
     read_directly = {
         "body": ("proprio", lambda proprio: proprio[..., :2]),
         "touch": ("touch", quadrants),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nextstate.models.stages import Stage
-from nextstate.models.vision import CELL
+from nextstate.models.vision import CELL, presence
 
 if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
@@ -53,9 +53,6 @@ FILTERED = 0.3
 
 FIRST_HORIZON = 4
 """Steps foreseen at first; at the end of the stage as many as there are."""
-
-PRESENT = 400.0
-"""A thing counts wholly from a 400th of the picture on."""
 
 
 def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -111,7 +108,7 @@ def react(
     rows = torch.arange(size, device=model.device)[:, None]
     truth = {n: batch[n][rows, times] for n in (*model.state, "areas")}
     actions = batch["action"][rows, times[:, :-1]].float()
-    pace = _pace(batch["places"], _presence(batch["areas"]))
+    pace = _pace(batch["places"], presence(batch["areas"])[..., None])
 
     def astray(name: str, amount: Tensor | float) -> Tensor:
         values = truth[name]
@@ -123,7 +120,7 @@ def react(
     for t in range(REACTIONS):
         following, memory = model.dynamics({n: near[n][:, t] for n in model.state}, memory, actions[:, t])
         steps.append(following)
-    there = _presence(truth["areas"][:, 1:])
+    there = presence(truth["areas"][:, 1:])[..., None]
     foreseen = {n: torch.stack([step[n] for step in steps], dim=1) for n in model.state}
     parts = {n: _missed(n, foreseen[n], truth[n][:, 1:], pace, there).mean() for n in model.state}
     return {"loss": _weighed(parts), **parts}
@@ -142,7 +139,7 @@ def foresee(
     state = {n: batch[n][:, : context + horizon] for n in (*model.state, "areas")}
     actions = batch["action"][:, : context + horizon - 1].float()
     size = actions.shape[0]
-    there = _presence(state["areas"])
+    there = presence(state["areas"])[..., None]
     pace = _pace(state["places"], there)
     now, filtered = _remembered(model, state, actions)
     ahead = actions[:, context - 1 :]
@@ -245,11 +242,6 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
 def _horizon(model: StateModel, batch: dict[str, Tensor], progress: float) -> int:
     longest = batch["action"].shape[1] + 1 - model.spec.context
     return min(longest, FIRST_HORIZON + int(progress * (max(longest - FIRST_HORIZON, 0) + 1)))
-
-
-def _presence(areas: Tensor) -> Tensor:
-    """How much there is of each thing, ``(..., K, 1)`` from 0 to 1."""
-    return (areas * PRESENT).clamp_max(1)[..., None]
 
 
 def _scale(name: str, pace: Tensor) -> Tensor | float:

@@ -1,0 +1,88 @@
+"""Tasks: an instant of a held-out episode, and what its policy made of it a little later, as a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nextstate.errors import PlanningError
+from nextstate.evaluation.suite import group_indices
+from nextstate.imagination import Instant, reach
+from nextstate.worlds import World
+from nextstate.worlds.base import HELD_OUT_SEED
+
+SCENES = 500_000_000
+"""Scenes of tasks begin here, counted from the held-out seeds; those of suites lie below."""
+
+EARLIEST, LATEST = 5, 30
+"""Steps of an episode between which tasks begin."""
+
+PATIENCE = 50
+"""Scenes that are looked at for each task, at most."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Bring the world from `instant` to `goal`.
+
+    Args:
+        seed: of the scene.
+        goal: what was sensed there, modality -> ``(*shape)``; wanted: the outcome there, ``(D,)``.
+        demonstration: commands ``(T, A)`` that led from the one to the other.
+    """
+
+    seed: int
+    instant: Instant
+    goal: Mapping[str, np.ndarray]
+    wanted: np.ndarray
+    demonstration: np.ndarray
+
+
+def make_tasks(world: World, count: int, seed: int = 0, ahead: int = 25, context: int = 8) -> list[Task]:
+    """Tasks whose goals an exploring policy reached `ahead` steps later; those solved at their start are left out.
+
+    Args:
+        world: which is left in some scene or other.
+        seed: other seeds give other scenes.
+        context: states of history before a start.
+
+    Raises:
+        PlanningError: for a world without goals, or when hardly any scene gives a task.
+    """
+    if not world.goal_within:
+        raise PlanningError(f"{world.name} does not say when a goal is reached (goal_within); choose push or grasp.")
+    tasks: list[Task] = []
+    for candidate in range(count * PATIENCE):
+        if len(tasks) == count:
+            return tasks
+        scene = HELD_OUT_SEED + SCENES + 1_000_000 * seed + candidate
+        rng = np.random.default_rng([seed, candidate])
+        world.reset(seed=scene)
+        policy = world.explore(rng)
+        instant = reach(world, scene, int(rng.integers(EARLIEST, LATEST + 1)), policy, context)
+        before = world.outcome()
+        demonstration = []
+        for _ in range(ahead):
+            demonstration.append(policy(world))
+            world.advance_action(demonstration[-1])
+        wanted = world.outcome()
+        if not reached(world, before, wanted):
+            tasks.append(Task(scene, instant, world.observe(), wanted, np.stack(demonstration).astype(np.float32)))
+    raise PlanningError(f"only {len(tasks)} of {count} tasks found in {world.name} within {count * PATIENCE} scenes.")
+
+
+def miss(world: World, outcome: np.ndarray, wanted: np.ndarray) -> float:
+    """How far the farthest thing is from its goal, in units of what counts as reached: at most 1 is there."""
+    groups = group_indices(type(world))
+    misses = [0.0]
+    for group, (size, within) in world.goal_within.items():
+        gap = (np.asarray(outcome) - wanted)[groups[group]].reshape(-1, size)
+        misses.append(float(np.linalg.norm(gap, axis=1).max()) / within)
+    return max(misses)
+
+
+def reached(world: World, outcome: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether every thing is where it is wanted."""
+    return miss(world, outcome, wanted) <= 1.0

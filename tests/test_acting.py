@@ -1,0 +1,97 @@
+"""Acting: tasks are fair, trials are honest, rates know how sure they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextstate.acting import Rate, attempt, difference, make_tasks
+from nextstate.acting.tasks import reached
+from nextstate.acting.ways import Fixed, replay, still
+from nextstate.cli import main
+from nextstate.errors import PlanningError
+from nextstate.worlds import Snapshot, World, make_world
+from nextstate.worlds.base import HELD_OUT_SEED
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world("push", size=32, modalities=["rgb", "proprio"])
+
+
+def test_tasks_are_held_out_unsolved_and_can_be_done(world: World) -> None:
+    tasks = make_tasks(world, 6, seed=3)
+    assert len({task.seed for task in tasks}) == 6 and min(task.seed for task in tasks) >= HELD_OUT_SEED
+    for task in tasks:
+        idle, done = attempt(world, still(task), task, 25), attempt(world, replay(task), task, 25)
+        assert idle.misses[0] > 1 and not idle.touched
+        assert done.held and done.touched and done.misses[-1] == 0.0
+        assert reached(world, world.outcome(), task.wanted)
+    again = make_tasks(world, 6, seed=3)
+    assert all(np.array_equal(a.goal["rgb"], b.goal["rgb"]) for a, b in zip(tasks, again, strict=True))
+
+
+def test_a_goal_passed_on_the_way_is_touched_but_not_held(world: World) -> None:
+    task = make_tasks(world, 1, seed=3)[0]
+    onwards = np.concatenate([task.demonstration, np.tile(task.demonstration[-1:], (25, 1))])
+    trial = attempt(world, Fixed(onwards), task, 50)
+    assert trial.touched and trial.held == (trial.misses[-1] <= 1)
+
+
+def test_an_actor_that_breaks_is_a_failure_and_no_more(world: World) -> None:
+    class Broken(Fixed):
+        def select_action(self, observation: Mapping[str, np.ndarray], snapshot: Snapshot | None = None) -> np.ndarray:
+            super().select_action(observation, snapshot)
+            return np.full(2, np.nan if self._step > 3 else 0.0, np.float32)
+
+    task = make_tasks(world, 1)[0]
+    trial = attempt(world, Broken(task.demonstration), task)
+    assert "ActionError" in trial.died and not trial.held and len(trial.actions) == 3
+
+
+def test_a_world_without_goals_says_so() -> None:
+    with pytest.raises(PlanningError, match="goal_within"):
+        make_tasks(make_world("drop", size=32), 1)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_intervals_hold_the_rate_and_narrow(counts: tuple[int, int]) -> None:
+    rate, more = Rate(*counts), Rate(10 * counts[0], 10 * counts[1])
+    low, high = rate.interval
+    assert 0 <= low <= rate.value <= high <= 1
+    assert more.interval[1] - more.interval[0] < high - low
+    gap, least, most = difference(rate, Rate(counts[1] - counts[0], counts[1]))
+    assert least < gap + 1 and most > gap - 1 and least < most
+
+
+def test_known_intervals() -> None:
+    assert Rate(90, 100).interval == pytest.approx((0.8256, 0.9448), abs=1e-4)
+    gap, low, high = difference(Rate(56, 70), Rate(48, 80))
+    assert gap == pytest.approx(0.2) and (low, high) == pytest.approx((0.0525, 0.3358), abs=2e-3)
+
+
+def test_the_command_compares_goes_on_and_refuses_other_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "act.json"
+    options = ["act", "--tasks", "2", "--seeds", "1", "--steps", "27", "--candidates", "24", "--out", str(out)]
+    assert main([*options, "--ways", "still", "replay"]) == 0
+    assert main([*options, "--ways", "still", "replay", "model"]) == 0
+    ways = json.loads(out.read_text())["ways"]
+    assert ways["still"]["strict"]["rate"] == 0 and ways["replay"]["strict"]["rate"] == 1
+    assert ways["model"]["strict"]["trials"] == 2 and ways["model"]["milliseconds"] > 0
+    lines = out.with_suffix(".jsonl").read_text().splitlines()
+    assert len(lines) == 7
+    out.with_suffix(".jsonl").write_text("\n".join(lines[:6]) + '\n{"way": "mod')
+    assert main([*options, "--ways", "model"]) == 0
+    assert len(out.with_suffix(".jsonl").read_text().splitlines()) == 7
+    capsys.readouterr()
+    assert main([*options, "--horizon", "12"]) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert main([*options, "--ways", "wish"]) == 2
