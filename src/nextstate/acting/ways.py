@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from nextstate.acting.tasks import Task
-from nextstate.errors import UnknownNameError
+from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.models.protocol import WorldModel
-from nextstate.planning import Cost, Planner
-from nextstate.planning.costs import PictureDistance, SeenDistance
-from nextstate.policies import Actor, Planned
+from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistance, TimeToGo
+from nextstate.policies import Actor, Cloned, Planned
 from nextstate.worlds import Snapshot
 
 
@@ -61,18 +60,25 @@ SIMPLE: dict[str, Way] = {"still": still, "random": aimless, "replay": replay}
 """Ways that need no model."""
 
 
-def aim(goal: str, task: Task, model: WorldModel) -> Cost:
-    """The cost that leads to a task's goal.
+GOALS = ("time", "view", "picture")
+
+
+def aim(goal: str, task: Task, eye: WorldModel, guide: Guide | None = None) -> Cost:
+    """The cost that leads to a task's goal, given as what is seen there.
 
     Args:
-        goal: ``picture`` compares imagined pictures with the goal's; ``view`` compares, in the model's own space, where
-            things are with where the model's eye sees them in the goal's pictures.
+        goal: ``time``: steps that it still takes, as a guide learned them; ``view``: how far things are from where
+            the model's eye sees them in the goal's pictures; ``picture``: pixels against pixels.
+
+    Raises:
+        UnknownNameError: for other kinds. PlanningError: for a kind that the model or a missing guide rules out.
     """
     if goal == "picture":
         return PictureDistance(torch.from_numpy(np.array(task.goal["rgb"]))[None])
-    if goal == "view":
-        return SeenDistance.of(model, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
-    raise UnknownNameError("kind of goal", goal, ("picture", "view"))
+    if goal not in GOALS:
+        raise UnknownNameError("kind of goal", goal, GOALS)
+    seen = SeenDistance.of(eye, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
+    return seen if goal == "view" else TimeToGo(_needed(guide), seen)
 
 
 def planned(
@@ -80,6 +86,7 @@ def planned(
     planner: Planner,
     goal: str = "view",
     eye: WorldModel | None = None,
+    guide: Guide | None = None,
     **settings: int | float,
 ) -> Way:
     """Plans in `model` towards each task's goal; see `aim` and `Planned` for the settings.
@@ -89,7 +96,24 @@ def planned(
     """
 
     def make(task: Task) -> Actor:
-        cost = aim(goal, task, eye or model)
+        cost = aim(goal, task, eye or model, guide)
         return Planned(model, planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
 
     return make
+
+
+def cloned(eye: WorldModel, guide: Guide | None) -> Way:
+    """Does what recorded policies did on the way to such goals."""
+
+    def make(task: Task) -> Actor:
+        seen = aim("view", task, eye)
+        assert isinstance(seen, SeenDistance)
+        return Cloned(_needed(guide), seen)
+
+    return make
+
+
+def _needed(guide: Guide | None) -> Guide:
+    if guide is None:
+        raise PlanningError("this way to act needs a guide; make one with `nextstate guide`, or plan by view.")
+    return guide

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nextstate.acting.ways import Way
     from nextstate.models.protocol import WorldModel
+    from nextstate.planning import Guide
     from nextstate.worlds import World
 
 
@@ -28,7 +29,8 @@ class Config:
     model: str = ""
     """Folder of a model or the world of a shipped one; by default the shipped one of the world."""
     ways: tuple[str, ...] = ("still", "random", "replay", "model")
-    """Of still, random, replay (what led to the goal), model (plan in the model) and oracle (plan in the simulator)."""
+    """Of still, random, replay (what led to the goal), cloned (do as recorded policies did; needs a guide), model (plan
+    in the model) and oracle (plan in the simulator)."""
     tasks: int = 100
     """Tasks of each seed."""
     seeds: int = 3
@@ -38,7 +40,8 @@ class Config:
     ahead: int = 25
     """Steps in which the goal was reached."""
     goal: str = "view"
-    """How a plan is led: view (where the model's eye sees things in the goal's pictures) or picture (pixels)."""
+    """How a plan is led: view (how far things are from where the model's eye sees them in the goal's pictures), time
+    (steps still to go, by a guide from `nextstate guide`) or picture (pixels)."""
     planner: str = "icem"
     """Planner of the ways that plan."""
     candidates: int = 40
@@ -99,14 +102,18 @@ def main(argv: list[str]) -> int:
 
 def make_ways(config: Config, model: WorldModel, world: World) -> Iterator[tuple[str, Way]]:
     """Name and maker of every way that the configuration asks for."""
-    from nextstate.acting.ways import SIMPLE, planned
+    from nextstate.acting.ways import SIMPLE, cloned, planned
     from nextstate.evaluation.oracle import Oracle
     from nextstate.planning import make_planner
     from nextstate.worlds import make_world
 
+    guide = find_guide(config)
     for way in config.ways:
         if way in SIMPLE:
             yield way, SIMPLE[way]
+            continue
+        if way == "cloned":
+            yield way, cloned(model, guide)
             continue
         planner = make_planner(config.planner, candidates=config.candidates)
         inside = model if way == "model" else Oracle(make_world(world.name, world.size))
@@ -117,12 +124,24 @@ def make_ways(config: Config, model: WorldModel, world: World) -> Iterator[tuple
                 planner,
                 config.goal,
                 eye=model,
+                guide=guide,
                 horizon=config.horizon,
                 block=config.block,
                 every=config.every,
                 last=config.last,
             ),
         )
+
+
+def find_guide(config: Config) -> Guide | None:
+    """The guide that lies in the model's folder; raises `CheckpointError` where one is needed and there is none."""
+    from nextstate.models.folders import folder_of
+    from nextstate.planning.guide import FILE, Guide
+
+    plans = {"model", "oracle"} & set(config.ways)
+    if "cloned" not in config.ways and not (plans and config.goal == "time"):
+        return None
+    return Guide.load(folder_of(config.model or config.world) / FILE)
 
 
 class Notes:
@@ -211,7 +230,7 @@ def check(config: Config) -> None:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
 
 
-WAYS = ("still", "random", "replay", "model", "oracle")
+WAYS = ("still", "random", "replay", "cloned", "model", "oracle")
 
 
 def _median(values: Sequence[float]) -> float:

@@ -7,9 +7,11 @@ from nextstate.planning.costs import (
     SeenDistance,
     StateDistance,
     Sum,
+    TimeToGo,
     goal_belief,
 )
 from nextstate.planning.goals import goal_from
+from nextstate.planning.guide import Guide
 from nextstate.planning.planners import PLANNERS, Planner, make_planner
 from nextstate.planning.problem import Cost, Future, Plan, Problem
 
@@ -17,6 +19,7 @@ __all__ = [
     "PLANNERS",
     "Cost",
     "Future",
+    "Guide",
     "LatentDistance",
     "PictureDistance",
     "Plan",
@@ -26,6 +29,7 @@ __all__ = [
     "SeenDistance",
     "StateDistance",
     "Sum",
+    "TimeToGo",
     "goal_belief",
     "goal_from",
     "make_planner",

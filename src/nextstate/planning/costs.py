@@ -15,6 +15,7 @@ from nextstate.models.dynamics import PACE
 from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
+from nextstate.planning.guide import Guide
 from nextstate.planning.problem import Cost, Future
 
 
@@ -133,16 +134,40 @@ class SeenDistance:
         return SeenDistance(eye, seen["places"], presence(seen["areas"]))
 
     def __call__(self, future: Future) -> Tensor:
-        if future.model is self.eye and "places" in future.beliefs.tensors:
-            places = future.beliefs.tensors["places"].float()
-        else:
-            states = future.states(*self.eye.spec.modalities)
-            length = next(iter(states.values())).shape[1]
-            seen = _look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
-            places = seen["places"].unflatten(0, (-1, length))
-        gap = (places - _of_rows(self.places, future)) / PACE
+        gap = (self.state(future)["places"] - _of_rows(self.places, future)) / PACE
         there = _of_rows(self.there, future)
         return (gap.square().sum(dim=-1) * there).sum(dim=-1) / there.sum(dim=-1).clamp_min(1e-6)
+
+    def state(self, future: Future) -> Mapping[str, Tensor]:
+        """What the eye makes of every imagined step: places, codes and what is felt, ``(N, H, ...)``."""
+        if future.model is self.eye and "places" in future.beliefs.tensors:
+            return {name: future.beliefs.tensors[name].float() for name in self.eye.state}
+        states = future.states(*self.eye.spec.modalities)
+        size = next(iter(states.values())).shape[:2]
+        seen = _look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
+        return {name: values.view(*size, *values.shape[1:]) for name, values in seen.items()}
+
+
+@dataclass(frozen=True)
+class TimeToGo:
+    """Steps that it still takes, as a `Guide` learned them, and a little of the plain distance, which is finer.
+
+    Args:
+        guide: that reads beliefs of the eye's model. seen: the goal. near: weight of the distance.
+    """
+
+    guide: Guide
+    seen: SeenDistance
+    near: float = 1.0
+
+    def __call__(self, future: Future) -> Tensor:
+        state = self.seen.state(future)
+        size = state["places"].shape[:2]
+        flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
+        wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
+        there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
+        steps: Tensor = self.guide(flat, wanted, there)[0].view(size)
+        return steps + self.near * self.seen(future)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""A guide: knows how long it takes and which way to go, and says when it is missing or damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from nextstate.errors import CheckpointError
+from nextstate.models.dynamics import PACE
+from nextstate.planning.guide import FILE, Guide, Shape, guide_loss
+from nextstate.training.optimiser import Optimiser
+
+SPEED = 0.5 * PACE
+
+
+def window(seed: int, size: int = 64, length: int = 24) -> dict[str, Tensor]:
+    """Two things, the first of which goes as it is told; commands are held for eight steps."""
+    generator = torch.Generator().manual_seed(seed)
+    action = torch.rand(size, length // 8, 2, generator=generator).mul(2).sub(1).repeat_interleave(8, dim=1)
+    start = torch.rand(size, 1, 2, 2, generator=generator) - 0.5
+    moved = torch.cat([torch.zeros(size, 1, 2), action.cumsum(dim=1)], dim=1) * SPEED
+    places = start + torch.stack([moved, torch.zeros_like(moved)], dim=2)
+    there = torch.ones(size, length + 1, 2)
+    return {"places": places, "codes": torch.zeros(size, length + 1, 2, 4), "there": there, "action": action}
+
+
+@pytest.fixture(scope="module")
+def guide() -> Guide:
+    torch.manual_seed(0)
+    guide = Guide(Shape(things=2, code=4, proprio=0, action=2, width=32))
+    optimiser = Optimiser(guide, 2e-3)
+    for step in range(400):
+        guide_loss(guide, window(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
+        optimiser.step(1.0 - step / 400)
+    return guide.eval()
+
+
+def test_farther_takes_longer_and_the_way_leads_there(guide: Guide) -> None:
+    places = torch.tensor([[[0.0, 0.0], [0.3, 0.3]]]).expand(16, -1, -1)
+    angle = torch.arange(16) * torch.pi / 8
+    towards = torch.stack([angle.cos(), angle.sin()], dim=1)
+    state = {"places": places, "codes": torch.zeros(16, 2, 4)}
+    there = torch.ones(16, 2)
+    taken = []
+    for steps in (0.0, 4.0, 10.0):
+        wanted = places.clone()
+        wanted[:, 0] += steps * SPEED * towards
+        with torch.no_grad():
+            needed, commands = guide(state, wanted, there)
+        taken.append(needed.mean())
+    assert taken[0] + 2 < taken[1] and taken[1] + 2 < taken[2]
+    assert (torch.cosine_similarity(commands[:, 0], towards) > 0.9).all()
+
+
+def test_what_is_not_in_the_goal_does_not_matter(guide: Guide) -> None:
+    state = {"places": torch.zeros(2, 2, 2), "codes": torch.zeros(2, 2, 4)}
+    wanted = torch.tensor([[[0.1, 0.0], [0.0, 0.0]], [[0.1, 0.0], [0.7, -0.7]]])
+    steps, commands = guide(state, wanted, torch.tensor([[1.0, 0.0]] * 2))
+    assert torch.equal(steps[0], steps[1]) and torch.equal(commands[0], commands[1])
+
+
+def test_it_is_saved_whole_and_damage_is_named(guide: Guide, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nextstate guide"):
+        Guide.load(tmp_path / FILE)
+    path = guide.save(tmp_path)
+    again = Guide.load(path)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in guide.state_dict().items())
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a guide"):
+        Guide.load(path)
