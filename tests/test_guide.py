@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nextstate.errors import CheckpointError
 from nextstate.models.dynamics import PACE
-from nextstate.planning.guide import FILE, Guide, Shape, guide_loss
+from nextstate.planning.guide import FILE, Guide, Shape, guide_loss, obedience
 from nextstate.training.optimiser import Optimiser
 
 SPEED = 0.5 * PACE
@@ -60,6 +60,14 @@ def test_what_is_not_in_the_goal_does_not_matter(guide: Guide) -> None:
     wanted = torch.tensor([[[0.1, 0.0], [0.0, 0.0]], [[0.1, 0.0], [0.7, -0.7]]])
     steps, commands = guide(state, wanted, torch.tensor([[1.0, 0.0]] * 2))
     assert torch.equal(steps[0], steps[1]) and torch.equal(commands[0], commands[1])
+
+
+def test_what_goes_as_it_is_told_is_known() -> None:
+    batch = window(0)
+    pushed = batch["places"].clone()
+    pushed[:, :, 1] += 0.02 * torch.randn((*pushed.shape[:2], 2), generator=torch.Generator().manual_seed(1))
+    obeys = obedience(pushed, batch["there"], batch["action"])
+    assert obeys[0] > 0.99 and obeys[1] < 0.1
 
 
 def test_it_is_saved_whole_and_damage_is_named(guide: Guide, tmp_path: Path) -> None:

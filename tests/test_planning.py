@@ -222,3 +222,20 @@ def test_what_cannot_be_planned_is_named() -> None:
         make_planner("icme")
     with warnings.catch_warnings(), pytest.raises(PlanningError, match="gives no gradient"):
         planner("gradient").plan(problem(goal, cost=lambda future: torch.zeros(future.rows.shape[0], 8)))
+
+
+class Adviser(StateDistance):
+    """Knows the way: straight ahead, half as fast as one could."""
+
+    def commands(self, future: Future) -> Tensor:
+        gap = self.wanted[future.rows][:, None] - future.states("proprio")["proprio"]
+        return 0.5 * gap.sign()
+
+
+def test_a_planner_that_asks_its_way_needs_few_candidates() -> None:
+    goals = torch.tensor([[0.35, -0.35], [-0.35, 0.35]])
+    told = make_planner("guided", candidates=4, polish=0)
+    asked = told.plan(problem(goals, cost=Adviser("proprio", goals)))
+    alone = told.plan(problem(goals))
+    assert (asked.cost < 0.3 * alone.cost).all()
+    assert ((0.1 * asked.actions.sum(dim=1)) * goals > 0).all()

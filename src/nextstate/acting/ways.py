@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -78,7 +78,10 @@ def aim(goal: str, task: Task, eye: WorldModel, guide: Guide | None = None) -> C
     if goal not in GOALS:
         raise UnknownNameError("kind of goal", goal, GOALS)
     seen = SeenDistance.of(eye, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
-    return seen if goal == "view" else TimeToGo(_needed(guide), seen)
+    if goal == "view":
+        return seen
+    known = _needed(guide)
+    return TimeToGo(known, replace(seen, matters=(1 - known.obeys).square()))
 
 
 def planned(

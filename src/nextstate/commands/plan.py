@@ -33,7 +33,7 @@ class Config:
     model: str = ""
     """Folder of a model, the world of a shipped one, or oracle (the true simulator); by default the shipped one."""
     planner: str = "icem"
-    """shooting, cem, icem, mppi, gradient or tree."""
+    """shooting, cem, icem, mppi, gradient, guided or tree."""
     candidates: int = 96
     """Futures imagined in each round of a planner."""
     horizon: int = 10

@@ -104,11 +104,13 @@ class SeenDistance:
     Args:
         eye: a model that outlines things (`StateModel`).
         places: ``(B or 1, K, 2)`` where they are wanted. there: ``(B or 1, K)`` how much there is of each, 0 to 1.
+        matters: ``(K,)`` weights of things; all count alike by default.
     """
 
     eye: StateModel
     places: Tensor
     there: Tensor
+    matters: Tensor | None = None
 
     @staticmethod
     def of(eye: WorldModel, goal: Mapping[str, Tensor]) -> SeenDistance:
@@ -135,7 +137,7 @@ class SeenDistance:
 
     def __call__(self, future: Future) -> Tensor:
         gap = (self.state(future)["places"] - _of_rows(self.places, future)) / PACE
-        there = _of_rows(self.there, future)
+        there = _of_rows(self.there, future) * (1.0 if self.matters is None else self.matters)
         return (gap.square().sum(dim=-1) * there).sum(dim=-1) / there.sum(dim=-1).clamp_min(1e-6)
 
     def state(self, future: Future) -> Mapping[str, Tensor]:
@@ -161,13 +163,20 @@ class TimeToGo:
     near: float = 1.0
 
     def __call__(self, future: Future) -> Tensor:
+        return self._told(future)[0] + self.near * self.seen(future)
+
+    def commands(self, future: Future) -> Tensor:
+        """What recorded policies did in such states on the way to such a goal, ``(N, H, A)``."""
+        return self._told(future)[1]
+
+    def _told(self, future: Future) -> tuple[Tensor, Tensor]:
         state = self.seen.state(future)
         size = state["places"].shape[:2]
         flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
         wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
-        steps: Tensor = self.guide(flat, wanted, there)[0].view(size)
-        return steps + self.near * self.seen(future)
+        steps, commands = self.guide(flat, wanted, there)
+        return steps.view(size), commands[:, 0].view(*size, -1)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,10 @@ class Guide(nn.Module):
         self.think = nn.Linear(shape.things * shape.width, 128)
         self.steps = nn.Linear(128, 1)
         self.commands = nn.Linear(128, shape.chunk * shape.action)
+        self.register_buffer("obeys", torch.zeros(shape.things))
+
+    obeys: Tensor
+    """``(K,)`` from 0 to 1, how far each thing simply goes as it is told: the body does, and can be put anywhere later."""
 
     def forward(self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """
@@ -113,6 +117,24 @@ class Guide(nn.Module):
             return guide.eval()
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
             raise CheckpointError(f"{path}: not a guide ({error}); make it again with `nextstate guide`.") from error
+
+
+def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
+    """Share ``(K,)`` of the variance of each thing's steps that is linear in the command.
+
+    Args:
+        places: ``(B, T, K, 2)``. there: ``(B, T, K)``. action: ``(B, T-1, A)``.
+    """
+    weight = there[:, :-1].flatten(0, 1).double()
+    moved = (places[:, 1:] - places[:, :-1]).flatten(0, 1).double()
+    told = F.pad(action.flatten(0, 1).double(), (0, 1), value=1.0)
+    shares = []
+    for k in range(moved.shape[1]):
+        mine = weight[:, k : k + 1].sqrt()
+        fit = torch.linalg.lstsq(told * mine, moved[:, k] * mine, driver="gelsd").solution
+        rest = ((moved[:, k] - told @ fit) * mine).square().sum()
+        shares.append(1 - rest / (moved[:, k] * mine).square().sum().clamp_min(1e-12))
+    return torch.stack(shares).clamp(0, 1).float()
 
 
 def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from nextstate.errors import PlanningError
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
-from nextstate.planning.guide import Guide, Shape, guide_loss
+from nextstate.planning.guide import Guide, Shape, guide_loss, obedience
 from nextstate.training.optimiser import Optimiser
 from nextstate.training.precision import autocast, choose_dtype, seed_step
 from nextstate.training.recall import recall
@@ -58,6 +58,8 @@ def learn_guide(
     proprio = kept["proprio"].shape[1] if "proprio" in kept else 0
     shape = Shape(kept["places"].shape[1], kept["codes"].shape[2], proprio, model.spec.action_size)
     guide = Guide(shape).to(model.device)
+    some = to_tensors(batches["train"].batch(0, 512), torch.device("cpu"))
+    guide.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
     optimiser, schedule = Optimiser(guide, RATE), Schedule()
     began, step = time.monotonic(), 0
     while (done := (time.monotonic() - began) / seconds) < 1.0:

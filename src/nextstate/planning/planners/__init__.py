@@ -10,6 +10,7 @@ from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.planning.planners.categorical import CategoricalCEM
 from nextstate.planning.planners.cem import CEM
 from nextstate.planning.planners.gradient import Gradient
+from nextstate.planning.planners.guided import Guided
 from nextstate.planning.planners.icem import ICEM
 from nextstate.planning.planners.mppi import MPPI
 from nextstate.planning.planners.shooting import Shooting
@@ -32,6 +33,7 @@ PLANNERS: dict[str, type[Any]] = {
     "mppi": MPPI,
     "gradient": Gradient,
     "categorical": CategoricalCEM,
+    "guided": Guided,
     "tree": TreeSearch,
 }
 
