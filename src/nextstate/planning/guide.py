@@ -66,7 +66,7 @@ class Guide(nn.Module):
         self.register_buffer("obeys", torch.zeros(shape.things))
 
     obeys: Tensor
-    """``(K,)`` from 0 to 1, how far each thing simply goes as it is told: the body does, and can be put anywhere later."""
+    """``(K,)`` from 0 to 1, how far each thing goes as it is told: the body does, and can be put anywhere later."""
 
     def forward(self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """
