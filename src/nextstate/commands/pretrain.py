@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LONGEST_FORESIGHT = 2.0
 """Seconds ahead up to which validation looks."""
 
+SPARE = 96
+"""Held-out windows by which it is decided, in the end, how far sampled futures lie apart."""
+
 CLIMATE = 512
 """States that tell how much states differ at all."""
 
@@ -173,7 +176,7 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
         print(f"no validation: {error}")
         return None
     climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
-    return ValidationSet(windows.batch(0, size), config.context, climate)
+    return ValidationSet(windows.batch(0, size), config.context, climate, windows.batch(1, max(size, SPARE)))
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

@@ -360,7 +360,8 @@ class Trainer:
         card = {**self.card, "figures": plain(told, 4)}
         with self.ema.applied() if self.ema else nullcontext():
             if self.validation is not None:
-                held = {n: torch.from_numpy(v).to(self.device) for n, v in self.validation.batch.items()}
+                windows = self.validation.spare or self.validation.batch
+                held = {n: torch.from_numpy(v).to(self.device) for n, v in windows.items()}
                 self.model.finish({n: v.float() if v.dtype == torch.float16 else v for n, v in held.items()})
             save_pretrained(self.model, self.run.model, card)
         self.metrics.note("end", self.step, {"seconds": self.seconds, **figures})

@@ -27,11 +27,13 @@ class ValidationSet:
         context: how many of the T states are history.
         climate: modality -> ``(M, *shape)``, many single states from all over the data: how much they differ
             is what errors are measured against.
+        spare: more windows like `batch`, for what is fitted when all is learned.
     """
 
     batch: Mapping[str, np.ndarray]
     context: int
     climate: Mapping[str, np.ndarray]
+    spare: Mapping[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
