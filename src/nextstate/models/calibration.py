@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,8 +14,8 @@ from nextstate.models.vision import PRESENT
 if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
 
-COLDEST, HOTTEST, ROUNDS = 0.25, 8.0, 5
-"""Bounds of the scale, and halvings of the interval between them, in which it is looked for: to 6 %."""
+COLDEST, HOTTEST, STRIDE = 0.5, 4.0, 1.25
+"""Scales among which the first that suffices is looked for."""
 LEVEL, STUDENT = 0.8, 1.415
 """Share of true values that should lie inside the interval, and its half width in standard deviations of 8 samples."""
 SAMPLES = 8
@@ -39,14 +38,19 @@ def calibrate(model: StateModel, batch: Mapping[str, Tensor]) -> float:
     parts = [
         _expected(model, {n: v[first : first + CHUNK] for n, v in batch.items()}) for first in range(0, size, CHUNK)
     ]
-    low, high = math.log(COLDEST), math.log(HOTTEST)
-    for _ in range(ROUNDS):
-        middle = (low + high) / 2
-        share = _covered(model, parts, math.exp(middle))
+    best, most, below, temperature = 1.0, 0.0, 0.0, COLDEST
+    # Noise that is too hot leads astray, and covers less again: so the first scale that suffices is taken.
+    while temperature <= HOTTEST:
+        share = _covered(model, parts, temperature)
         if share is None:
             return 1.0
-        low, high = (middle, high) if share < LEVEL else (low, middle)
-    return round(math.exp((low + high) / 2), 3)
+        if share >= LEVEL:
+            back = (share - LEVEL) / max(share - below, 1e-9) if temperature > COLDEST else 0.0
+            return round(temperature * STRIDE**-back, 3)
+        if share > most:
+            best, most = temperature, share
+        below, temperature = share, temperature * STRIDE
+    return round(best, 3)
 
 
 @dataclass(frozen=True)

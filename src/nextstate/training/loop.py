@@ -110,6 +110,7 @@ class Trainer:
         self._memories: dict[str, np.ndarray] | None = None
         self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
+        self._began_at = 0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._lap: list[dict[str, float]] = []
         self._validated: Validated | None = None
@@ -323,7 +324,7 @@ class Trainer:
                 "it was made by another version: start a new run with another --out."
             ) from error
         self._validated = Validated(validation) if validation else None
-        self.step = found.step
+        self.step = self._began_at = found.step
         self.display.say(f"going on from step {self.step}.")
 
     def _note_environment(self, peak: float) -> None:
@@ -354,7 +355,9 @@ class Trainer:
         self._save()
         self.throughput.aside += time.perf_counter() - aside
         figures = self.throughput.total()
-        told: dict[str, Any] = {"steps": self.step, "training_seconds": round(self.seconds, 1), **figures}
+        told: dict[str, Any] = {"steps": self.step, "training_seconds": round(self.seconds, 1)}
+        if self.step > self._began_at:
+            told |= figures
         if self._validated is not None:
             told["validation_error"] = self._validated.to_dict()
         card = {**self.card, "figures": plain(told, 4)}
