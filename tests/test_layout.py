@@ -26,6 +26,7 @@ FLOORS = (
     {"training", "evaluation"},
     {"planning", "reports"},
     {"policies"},
+    {"acting"},
     {"reports"},
     {"studies"},
     {"studio"},

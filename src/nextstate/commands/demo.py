@@ -51,7 +51,7 @@ class Budget:
         return Budget(self.record * factor, self.pretrain * factor, self.evaluate * factor)
 
 
-BUDGETS = {"push": Budget(40, 600, 80), "spill": Budget(150, 520, 160)}
+BUDGETS = {"push": Budget(40, 580, 100), "spill": Budget(150, 495, 185)}
 """Of a quarter of an hour for both on two cores; beads make spill slower to simulate.
 
 Recording goes world by world on all cores, the rest side by side, so there the longest counts.

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     from nextstate.errors import SettingsError
     from nextstate.models.pretrained import from_pretrained
     from nextstate.provenance import provenance
-    from nextstate.training.guiding import learn_guide
+    from nextstate.policies.guiding import learn_guide
     from nextstate.training.precision import settle_threads
 
     if not config.minutes > 0:
