@@ -32,8 +32,8 @@ def main(argv: list[str]) -> int:
     from nextstate.data.storage import write_json
     from nextstate.errors import SettingsError
     from nextstate.models.pretrained import from_pretrained
-    from nextstate.provenance import provenance
     from nextstate.policies.guiding import learn_guide
+    from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
     if not config.minutes > 0:
