@@ -46,7 +46,7 @@ def calibrate(model: StateModel, batch: Mapping[str, Tensor]) -> float:
             return 1.0
         if share >= LEVEL:
             back = (share - LEVEL) / max(share - below, 1e-9) if temperature > COLDEST else 0.0
-            return round(temperature * STRIDE**-back, 3)
+            return float(round(temperature * STRIDE**-back, 3))
         if share > most:
             best, most = temperature, share
         below, temperature = share, temperature * STRIDE
