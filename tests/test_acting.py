@@ -66,8 +66,9 @@ def test_intervals_hold_the_rate_and_narrow(counts: tuple[int, int]) -> None:
     low, high = rate.interval
     assert 0 <= low <= rate.value <= high <= 1
     assert more.interval[1] - more.interval[0] < high - low
-    gap, least, most = difference(rate, Rate(counts[1] - counts[0], counts[1]))
-    assert least < gap + 1 and most > gap - 1 and least < most
+    other = Rate(counts[1] - counts[0], counts[1])
+    (gap, least, most), turned = difference(rate, other), difference(other, rate)
+    assert least < most and turned == pytest.approx((-gap, -most, -least))
 
 
 def test_known_intervals() -> None:

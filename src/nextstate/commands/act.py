@@ -152,12 +152,13 @@ class Notes:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        from nextstate.data.storage import write_bytes
         from nextstate.errors import SettingsError
 
         self.path, self.found = path, dict[tuple[str, int, int], dict[str, Any]]()
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.write_text(json.dumps({"settings": settings}) + "\n", encoding="utf-8")
+            write_bytes(path, (json.dumps({"settings": settings}) + "\n").encode())
             return
         lines = path.read_text(encoding="utf-8").splitlines()
         try:
@@ -175,12 +176,14 @@ class Notes:
             whole.append(line)
             self.found[row["way"], row["seed"], row["task"]] = row
         if len(whole) < len(lines) - 1:
-            path.write_text("\n".join([lines[0], *whole]) + "\n", encoding="utf-8")
+            write_bytes(path, ("\n".join([lines[0], *whole]) + "\n").encode())
 
     def add(self, key: tuple[str, int, int], row: Mapping[str, Any]) -> None:
+        from nextstate.data.storage import naming_full_disk
+
         way, seed, task = key
         self.found[key] = {"way": way, "seed": seed, "task": task, **row}
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming_full_disk(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self.found[key]) + "\n")
 
 

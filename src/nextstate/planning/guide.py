@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class Guide(nn.Module):
 
     def to_bytes(self) -> bytes:
         """As safetensors, its sizes in the header."""
-        head = {"version": VERSION, "shape": self.shape.__dict__}
+        head = {"version": VERSION, "shape": asdict(self.shape)}
         weights = {name: value.contiguous() for name, value in self.state_dict().items()}
         return serialise(weights, metadata={"nextstate": json.dumps(head)})
 
@@ -105,7 +105,9 @@ class Guide(nn.Module):
     def load(path: Path) -> Guide:
         """Inverse of `save`; raises `CheckpointError` where there is none, or a damaged one."""
         if not path.is_file():
-            raise CheckpointError(f"there is no {path}; make one with `nextstate guide --model {path.parent}`.")
+            raise CheckpointError(
+                f"there is no {path}; make one with `nextstate guide --model {path.parent} --data DATASET`."
+            )
         try:
             with safetensors.safe_open(str(path), "pt") as file:
                 head: dict[str, Any] = json.loads(file.metadata()["nextstate"])
