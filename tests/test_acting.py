@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,11 +14,15 @@ from hypothesis import strategies as st
 
 from nextstate.acting import Rate, attempt, difference, make_tasks
 from nextstate.acting.tasks import reached
-from nextstate.acting.ways import Fixed, replay, still
+from nextstate.acting.ways import WAYS, Fixed, Tools
 from nextstate.cli import main
+from nextstate.commands import act
 from nextstate.errors import PlanningError
 from nextstate.worlds import Snapshot, World, make_world
 from nextstate.worlds.base import HELD_OUT_SEED
+
+NONE = cast(Tools, None)
+"""Ways that need no model need no tools."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,10 @@ def test_tasks_are_held_out_unsolved_and_can_be_done(world: World) -> None:
     tasks = make_tasks(world, 6, seed=3)
     assert len({task.seed for task in tasks}) == 6 and min(task.seed for task in tasks) >= HELD_OUT_SEED
     for task in tasks:
-        idle, done = attempt(world, still(task), task, 25), attempt(world, replay(task), task, 25)
+        idle, done = (
+            attempt(world, WAYS["still"](NONE, task), task, 25),
+            attempt(world, WAYS["replay"](NONE, task), task, 25),
+        )
         assert idle.misses[0] > 1 and not idle.touched
         assert done.held and done.touched and done.misses[-1] == 0.0
         assert reached(world, world.outcome(), task.wanted)
@@ -97,3 +105,7 @@ def test_the_command_compares_goes_on_and_refuses_other_settings(
     assert main([*options, "--horizon", "12"]) == 2
     assert "other settings" in capsys.readouterr().err
     assert main([*options, "--ways", "wish"]) == 2
+
+
+def test_the_command_knows_every_way() -> None:
+    assert set(act.WAYS) == set(WAYS)

@@ -142,7 +142,7 @@ def test_intervals_of_the_true_law_cover_as_often_as_they_say(count: int) -> Non
     centre = normal(200, 10, 5)
     true = centre + normal(200, 10, 5, seed=1)
     noise = normal(count, 200, 10, 5, seed=2)
-    everywhere, reading = np.ones((1, 1, 1), bool), np.zeros(5)
+    everywhere, reading = np.ones((1, 1, 1), bool), uncertainty.ReadingError.none(5)
     for level in uncertainty.LEVELS:
         right, timid, bold = (
             uncertainty.coverage(centre + spread * noise, true, level, reading, everywhere).value
@@ -165,11 +165,17 @@ def test_crps_is_best_for_the_true_law_however_few_the_samples(spread: float) ->
         assert right == pytest.approx(1 / math.sqrt(math.pi), abs=0.03)
 
 
-def test_a_coarse_reading_widens_intervals() -> None:
-    true, samples = normal(100, 2, 3), np.zeros((8, 100, 2, 3))
+def test_a_coarse_reading_widens_intervals_by_as_much_as_it_errs() -> None:
     everywhere = np.ones((1, 1, 1), bool)
-    assert uncertainty.coverage(samples, true, 0.8, np.ones(3), everywhere).value == pytest.approx(0.8, abs=0.04)
-    assert uncertainty.coverage(samples, true, 0.8, np.zeros(3), everywhere).value < 0.05
+    # Mostly near and now and then far, as readings of pictures are.
+    missed = np.random.default_rng(0).standard_t(2, (4000, 3))
+    reading = uncertainty.ReadingError.of(missed, everywhere[0])
+    true, samples = np.random.default_rng(1).standard_t(2, (1000, 2, 3)), np.zeros((8, 1000, 2, 3))
+    for level in uncertainty.LEVELS:
+        covered = uncertainty.coverage(samples, true, level, reading, everywhere).value
+        assert covered == pytest.approx(level, abs=0.03)
+    known = uncertainty.ReadingError.none(3)
+    assert uncertainty.coverage(samples, true, 0.8, known, everywhere).value < 0.05
 
 
 def test_student_quantiles() -> None:

@@ -16,7 +16,7 @@ COMMANDS = {
     "report": "write the HTML report of evaluations",
     "imagine": "a what-if from the shell: truth beside imagination",
     "plan": "reach a goal by imagining, acting, and looking again",
-    "guide": "learn how far it is to a goal, and what to do first",
+    "guide": "learn how far it is to a goal, and how to get there",
     "act": "compare ways of acting on the same tasks",
     "ledger": "who owns the parameters of a model",
 }

@@ -31,6 +31,7 @@ class Task:
         seed: of the scene.
         goal: what was sensed there, modality -> ``(*shape)``; wanted: the outcome there, ``(D,)``.
         demonstration: commands ``(T, A)`` that led from the one to the other.
+        shown: what was sensed after each of them, modality -> ``(T, *shape)``.
     """
 
     seed: int
@@ -38,6 +39,7 @@ class Task:
     goal: Mapping[str, np.ndarray]
     wanted: np.ndarray
     demonstration: np.ndarray
+    shown: Mapping[str, np.ndarray]
 
 
 def make_tasks(world: World, count: int, seed: int = 0, ahead: int = 25, context: int = 8) -> list[Task]:
@@ -63,13 +65,16 @@ def make_tasks(world: World, count: int, seed: int = 0, ahead: int = 25, context
         policy = world.explore(rng)
         instant = reach(world, scene, int(rng.integers(EARLIEST, LATEST + 1)), policy, context)
         before = world.outcome()
-        demonstration = []
+        demonstration, states = [], []
         for _ in range(ahead):
             demonstration.append(policy(world))
             world.advance_action(demonstration[-1])
+            states.append(world.observe())
         wanted = world.outcome()
         if not reached(world, before, wanted):
-            tasks.append(Task(scene, instant, world.observe(), wanted, np.stack(demonstration).astype(np.float32)))
+            shown = {name: np.stack([state[name] for state in states]) for name in states[0]}
+            done = np.stack(demonstration).astype(np.float32)
+            tasks.append(Task(scene, instant, states[-1], wanted, done, shown))
     raise PlanningError(f"only {len(tasks)} of {count} tasks found in {world.name} within {count * PATIENCE} scenes.")
 
 

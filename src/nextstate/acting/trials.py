@@ -23,12 +23,15 @@ class Trial:
         actions: ``(T, A)`` what was done.
         seconds: that decisions took, of those steps at which something was decided.
         died: why it ended early, empty if it did not.
+        surprises: how far from where it was expected the farthest thing was, in halves of the picture, at every
+            decision after the first, of actors that expect something.
     """
 
     misses: Sequence[float]
     actions: np.ndarray
     seconds: Sequence[float] = field(default_factory=list)
     died: str = ""
+    surprises: Sequence[float] = ()
 
     @property
     def held(self) -> bool:
@@ -79,4 +82,5 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
             break
         actions.append(action)
         misses.append(miss(world, world.outcome(), task.wanted))
-    return Trial(misses, np.reshape(actions, (-1, world.action_size)).astype(np.float32), seconds, died)
+    done = np.reshape(actions, (-1, world.action_size)).astype(np.float32)
+    return Trial(misses, done, seconds, died, list(getattr(actor, "surprises", ())))

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from nextstate.acting.tasks import Task
 from nextstate.errors import PlanningError, UnknownNameError
+from nextstate.models.heads import SEEN, Head
 from nextstate.models.protocol import WorldModel
+from nextstate.models.vision import presence
+from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistance, TimeToGo
-from nextstate.policies import Actor, Cloned, Planned
+from nextstate.planning.costs import look
+from nextstate.planning.planners.proposed import Proposed
+from nextstate.policies import Actor, Foreseen, Inverse, Joint, Looking, Planned
+from nextstate.policies.looking import Decide, cloning, inverting, jointly
+from nextstate.policies.proposing import proposing
 from nextstate.worlds import Snapshot
 
 
@@ -35,88 +42,171 @@ class Fixed:
         return np.asarray(self.actions[self._step - 1])
 
 
-Way = Callable[[Task], Actor]
+GOALS = ("time", "view", "picture")
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What ways of acting are made of.
+
+    Args:
+        model: the world model in which is planned, and whose eye sees goals.
+        simulator: the true one, behind the same protocol.
+        planner: of the ways that plan. heads: by name, see `policies.learning`.
+        goal: how plans are led, see `aim`. near: weight of plain distance beside time to go.
+        settings: of `Planned`. candidates, descend: of `Proposed`.
+        every: commands done of each decision of a decoder.
+    """
+
+    model: WorldModel
+    simulator: WorldModel
+    planner: Planner
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    goal: str = "view"
+    near: float = 1.0
+    settings: Mapping[str, int | float] = field(default_factory=dict)
+    candidates: int = 32
+    descend: int = 0
+    every: int = 2
+
+    @property
+    def eye(self) -> StateModel:
+        """The model as one that outlines things; raises `PlanningError` for any other."""
+        if not isinstance(self.model, StateModel):
+            raise PlanningError(f"{self.model.spec.name} outlines no things; plan towards a picture.")
+        return self.model
+
+    def head(self, name: str) -> Head:
+        """Raises `PlanningError` for a head that is missing."""
+        if name not in self.heads:
+            raise PlanningError(f"this way to act needs the head {name!r}; make it with `nextstate guide`.")
+        return self.heads[name]
+
+    def guide(self) -> Guide:
+        return self.head(Guide.name)  # type: ignore[return-value]
+
+    def inverse(self) -> Inverse:
+        return self.head(Inverse.name)  # type: ignore[return-value]
+
+    def joint(self) -> Joint:
+        return self.head(Joint.name)  # type: ignore[return-value]
+
+
+Way = Callable[[Tools, Task], Actor]
 """Makes an actor for a task."""
 
 
-def still(task: Task) -> Actor:
+def still(tools: Tools, task: Task) -> Actor:
     """Does nothing."""
     return Fixed(np.zeros_like(task.demonstration))
 
 
-def aimless(task: Task) -> Actor:
+def aimless(tools: Tools, task: Task) -> Actor:
     """Commands at random, each held for a few steps."""
     rng = np.random.default_rng(task.seed)
     drawn = rng.uniform(-1, 1, (100, task.demonstration.shape[1])).repeat(3, axis=0)
     return Fixed(drawn.astype(np.float32))
 
 
-def replay(task: Task) -> Actor:
+def replay(tools: Tools, task: Task) -> Actor:
     """Does what led to the goal when it was first reached: that it can be done."""
     return Fixed(task.demonstration)
 
 
-SIMPLE: dict[str, Way] = {"still": still, "random": aimless, "replay": replay}
-"""Ways that need no model."""
-
-
-GOALS = ("time", "view", "picture")
-
-
-def aim(goal: str, task: Task, eye: WorldModel, guide: Guide | None = None) -> Cost:
+def aim(tools: Tools, task: Task) -> Cost:
     """The cost that leads to a task's goal, given as what is seen there.
 
-    Args:
-        goal: ``time``: steps that it still takes, as a guide learned them; ``view``: how far things are from where
-            the model's eye sees them in the goal's pictures; ``picture``: pixels against pixels.
+    Kinds of goal: ``time``, steps that it still takes, as a guide learned them; ``view``, how far things are from
+    where the model's eye sees them in the goal's pictures; ``picture``, pixels against pixels.
 
     Raises:
-        UnknownNameError: for other kinds. PlanningError: for a kind that the model or a missing guide rules out.
+        UnknownNameError: for other kinds. PlanningError: for a kind that the model or a missing head rules out.
     """
-    if goal == "picture":
+    if tools.goal == "picture":
         return PictureDistance(torch.from_numpy(np.array(task.goal["rgb"]))[None])
-    if goal not in GOALS:
-        raise UnknownNameError("kind of goal", goal, GOALS)
-    seen = SeenDistance.of(eye, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
-    if goal == "view":
+    if tools.goal not in GOALS:
+        raise UnknownNameError("kind of goal", tools.goal, GOALS)
+    seen = seen_goal(tools, task)
+    if tools.goal == "view":
         return seen
-    known = _needed(guide)
-    return TimeToGo(known, replace(seen, matters=(1 - known.obeys).square()))
+    return TimeToGo(tools.guide(), replace(seen, matters=(1 - tools.guide().obeys).square()), tools.near)
 
 
-def planned(
-    model: WorldModel,
-    planner: Planner,
-    goal: str = "view",
-    eye: WorldModel | None = None,
-    guide: Guide | None = None,
-    **settings: int | float,
-) -> Way:
-    """Plans in `model` towards each task's goal; see `aim` and `Planned` for the settings.
-
-    Args:
-        eye: the model that sees the goal, if not `model` itself: the oracle has no eyes.
-    """
-
-    def make(task: Task) -> Actor:
-        cost = aim(goal, task, eye or model, guide)
-        return Planned(model, planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
-
-    return make
+def seen_goal(tools: Tools, task: Task) -> SeenDistance:
+    """Where the eye sees things in the pictures of a task's goal."""
+    return SeenDistance.of(tools.eye, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
 
 
-def cloned(eye: WorldModel, guide: Guide | None) -> Way:
-    """Does what recorded policies did on the way to such goals."""
-
-    def make(task: Task) -> Actor:
-        seen = aim("view", task, eye)
-        assert isinstance(seen, SeenDistance)
-        return Cloned(_needed(guide), seen)
-
-    return make
+def told(tools: Tools, task: Task) -> Foreseen:
+    """The future that really came when the goal was first reached, as the eye sees it: a perfect prediction."""
+    eye = tools.eye
+    seen = look(eye, {n: torch.from_numpy(np.array(task.shown[n])) for n in eye.spec.modalities})
+    known = {n: v.float() for n, v in seen.items() if n in SEEN}
+    return Foreseen({**known, "there": presence(seen["areas"])})
 
 
-def _needed(guide: Guide | None) -> Guide:
-    if guide is None:
-        raise PlanningError("this way to act needs a guide; make one with `nextstate guide`, or plan by view.")
-    return guide
+def planned(tools: Tools, task: Task) -> Actor:
+    """Plans in the model."""
+    return _planning(tools, task, tools.model, tools.planner)
+
+
+def planned_in_simulator(tools: Tools, task: Task) -> Actor:
+    """Plans in the true simulator, led by the same cost."""
+    return _planning(tools, task, tools.simulator, tools.planner)
+
+
+def proposed(tools: Tools, task: Task) -> Actor:
+    """Best of N proposals of the joint network, judged in the model, then down the gradient."""
+    return _planning(tools, task, tools.model, _proposals(tools, task, tools.descend))
+
+
+def proposed_in_simulator(tools: Tools, task: Task) -> Actor:
+    """The same proposals, judged by what really comes of them."""
+    return _planning(tools, task, tools.simulator, _proposals(tools, task, 0))
+
+
+def _planning(tools: Tools, task: Task, inside: WorldModel, planner: Planner) -> Actor:
+    return Planned(inside, planner, aim(tools, task), seed=task.seed, **tools.settings)  # type: ignore[arg-type]
+
+
+def _proposals(tools: Tools, task: Task, descend: int) -> Planner:
+    return Proposed(proposing(tools.joint(), seen_goal(tools, task)), tools.candidates, descend=descend)
+
+
+def _looking(decide: Callable[[Tools, Task], Decide]) -> Way:
+    return lambda tools, task: Looking(tools.eye, decide(tools, task), tools.every)
+
+
+WAYS: dict[str, Way] = {
+    "still": still,
+    "random": aimless,
+    "replay": replay,
+    "cloned": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task))),
+    "inverse": _looking(lambda t, task: inverting(t.inverse(), seen_goal(t, task), t.joint(), task.seed, t.every)),
+    "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
+    "model": planned,
+    "proposals": proposed,
+    "cloned_told": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task), told(t, task))),
+    "inverse_told": _looking(
+        lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed, t.every)
+    ),
+    "joint_told": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), told(t, task), task.seed)),
+    "oracle": planned_in_simulator,
+    "proposals_oracle": proposed_in_simulator,
+}
+"""Those that end in ``told`` or ``oracle`` are given the true future: what is left to fail is the decoding."""
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "cloned": (Guide.name,),
+    "inverse": (Inverse.name, Joint.name),
+    "joint": (Joint.name,),
+    "proposals": (Joint.name,),
+    "cloned_told": (Guide.name,),
+    "inverse_told": (Inverse.name,),
+    "joint_told": (Joint.name,),
+    "proposals_oracle": (Joint.name,),
+}
+"""Heads that a way needs, whatever the goal."""
+
+PLANS = ("model", "oracle", "proposals", "proposals_oracle")
+"""Ways whose plans follow a cost."""

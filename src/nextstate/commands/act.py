@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nextstate.acting.ways import Way
+    from nextstate.acting.ways import Tools
     from nextstate.models.protocol import WorldModel
-    from nextstate.planning import Guide
     from nextstate.worlds import World
 
 
@@ -29,8 +27,9 @@ class Config:
     model: str = ""
     """Folder of a model or the world of a shipped one; by default the shipped one of the world."""
     ways: tuple[str, ...] = ("still", "random", "replay", "model")
-    """Of still, random, replay (what led to the goal), cloned (do as recorded policies did; needs a guide), model (plan
-    in the model) and oracle (plan in the simulator)."""
+    """Without a model still, random and replay (what led to the goal); decoders cloned, inverse and joint, and the same
+    given the true future, cloned_told, inverse_told and joint_told; planners in the model, model and proposals, and in
+    the simulator, oracle and proposals_oracle. Decoders and proposals need heads from `nextstate guide`."""
     tasks: int = 100
     """Tasks of each seed."""
     seeds: int = 3
@@ -46,6 +45,10 @@ class Config:
     """Planner of the ways that plan."""
     candidates: int = 40
     """Futures imagined in each round of the planner."""
+    near: float = 1.0
+    """With --goal time: weight of plain distance beside steps to go."""
+    descend: int = 0
+    """Way proposals: steps down the gradient from the best."""
     horizon: int = 10
     """Steps looked ahead."""
     block: int = 2
@@ -65,7 +68,8 @@ def main(argv: list[str]) -> int:
     check(config)
     from rich.console import Console
 
-    from nextstate.acting import attempt, make_tasks
+    from nextstate.acting.contest import contest
+    from nextstate.acting.notes import Notes, summary
     from nextstate.commands.find import find_model, model_size
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
@@ -76,128 +80,57 @@ def main(argv: list[str]) -> int:
     settle_threads()
     name = config.model or config.world
     world = make_world(config.world, size=model_size(name))
-    model = find_model(name, world)
+    tools = make_tools(config, find_model(name, world), world)
     notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
-    whole = len(config.ways) * config.seeds * config.tasks
     with bar("acting", "trials") as progress:
-        for seed in range(config.seeds):
-            if all((way, seed, i) in notes.found for way in config.ways for i in range(config.tasks)):
-                continue
-            tasks = make_tasks(world, config.tasks, seed, config.ahead, max(model.spec.context, 1))
-            ways = dict(make_ways(config, model, world))
-            for way, number in ((way, i) for way in config.ways for i in range(config.tasks)):
-                if (way, seed, number) not in notes.found:
-                    task = tasks[number]
-                    trial = attempt(world, ways[way](task), task, config.steps)
-                    notes.add((way, seed, number), {**trial.to_dict(), "seconds": _median(trial.seconds)})
-                progress(len(notes.found), whole)
+        contest(world, tools, config.ways, notes, config.tasks, config.seeds, config.steps, config.ahead, progress)
     rows = {way: summary(notes, way) for way in config.ways}
-    write_json(
-        config.out, {**provenance(f"nextstate act {shlex.join(argv)}"), "settings": settings_of(config), "ways": rows}
-    )
+    found = {"settings": settings_of(config), "ways": rows}
+    if {"model", "oracle"} <= set(rows):
+        found["planning_gap"] = gap(rows)
+    write_json(config.out, {**provenance(f"nextstate act {shlex.join(argv)}"), **found})
     Console(highlight=False).print(table(config.world, rows))
     print(config.out)
     return 0
 
 
-def make_ways(config: Config, model: WorldModel, world: World) -> Iterator[tuple[str, Way]]:
-    """Name and maker of every way that the configuration asks for."""
-    from nextstate.acting.ways import SIMPLE, cloned, planned
+def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
+    """What the ways of the configuration are made of; raises `CheckpointError` for heads that are missing."""
+    from nextstate.acting.ways import NEEDS, PLANS, Tools
     from nextstate.evaluation.oracle import Oracle
+    from nextstate.models.folders import folder_of
     from nextstate.planning import make_planner
+    from nextstate.policies.learning import HEADS
     from nextstate.worlds import make_world
 
-    guide = find_guide(config)
-    for way in config.ways:
-        if way in SIMPLE:
-            yield way, SIMPLE[way]
-            continue
-        if way == "cloned":
-            yield way, cloned(model, guide)
-            continue
-        planner = make_planner(config.planner, candidates=config.candidates)
-        inside = model if way == "model" else Oracle(make_world(world.name, world.size))
-        yield (
-            way,
-            planned(
-                inside,
-                planner,
-                config.goal,
-                eye=model,
-                guide=guide,
-                horizon=config.horizon,
-                block=config.block,
-                every=config.every,
-                last=config.last,
-            ),
-        )
+    needed = {head for way in config.ways for head in NEEDS.get(way, ())}
+    if config.goal == "time" and set(PLANS) & set(config.ways):
+        needed.add("guide")
+    folder = folder_of(config.model or config.world)
+    return Tools(
+        model,
+        Oracle(make_world(world.name, world.size)),
+        make_planner(config.planner, candidates=config.candidates),
+        {name: HEADS[name][0].load(folder) for name in sorted(needed)},
+        config.goal,
+        config.near,
+        {"horizon": config.horizon, "block": config.block, "every": config.every, "last": config.last},
+        config.candidates,
+        config.descend,
+        config.every,
+    )
 
 
-def find_guide(config: Config) -> Guide | None:
-    """The guide that lies in the model's folder; raises `CheckpointError` where one is needed and there is none."""
-    from nextstate.models.folders import folder_of
-    from nextstate.planning.guide import FILE, Guide
+def gap(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Success of the planner in the simulator minus in the model, with its interval."""
+    from nextstate.acting import Rate, difference
 
-    plans = {"model", "oracle"} & set(config.ways)
-    if "cloned" not in config.ways and not (plans and config.goal == "time"):
-        return None
-    return Guide.load(folder_of(config.model or config.world) / FILE)
-
-
-class Notes:
-    """Trials as they come, one a line, so that an interrupted study goes on.
-
-    Args:
-        settings: under which they were made; raises `SettingsError` when those of the file differ.
-    """
-
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        from nextstate.data.storage import write_bytes
-        from nextstate.errors import SettingsError
-
-        self.path, self.found = path, dict[tuple[str, int, int], dict[str, Any]]()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            write_bytes(path, (json.dumps({"settings": settings}) + "\n").encode())
-            return
-        lines = path.read_text(encoding="utf-8").splitlines()
-        try:
-            same = json.loads(lines[0])["settings"] == json.loads(json.dumps(settings))
-        except (IndexError, KeyError, ValueError):
-            same = False
-        if not same:
-            raise SettingsError(f"{path} holds trials with other settings; give the same, or another --out.")
-        whole = []
-        for line in lines[1:]:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue  # A line that was being written when the study was killed.
-            whole.append(line)
-            self.found[row["way"], row["seed"], row["task"]] = row
-        if len(whole) < len(lines) - 1:
-            write_bytes(path, ("\n".join([lines[0], *whole]) + "\n").encode())
-
-    def add(self, key: tuple[str, int, int], row: Mapping[str, Any]) -> None:
-        from nextstate.data.storage import naming_full_disk
-
-        way, seed, task = key
-        self.found[key] = {"way": way, "seed": seed, "task": task, **row}
-        with naming_full_disk(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self.found[key]) + "\n")
-
-
-def summary(notes: Notes, way: str) -> dict[str, Any]:
-    """Rates of one way over all its trials."""
-    from nextstate.acting import Rate
-
-    rows = [row for row in notes.found.values() if row["way"] == way]
-    return {
-        "strict": Rate.of(row["held"] for row in rows).to_dict(),
-        "published": Rate.of(row["touched"] for row in rows).to_dict(),
-        "milliseconds": round(1000 * (_median([row["seconds"] for row in rows]) or 0.0), 1),
-        "died": sum(bool(row["died"]) for row in rows),
-    }
+    rates = [
+        Rate(round(row["rate"] * row["trials"]), row["trials"])
+        for row in (rows[w]["strict"] for w in ("oracle", "model"))
+    ]
+    value, low, high = difference(*rates)
+    return {"points": round(100 * value, 1), "interval": [round(100 * low, 1), round(100 * high, 1)]}
 
 
 def table(world: str, rows: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -233,10 +166,19 @@ def check(config: Config) -> None:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
 
 
-WAYS = ("still", "random", "replay", "cloned", "model", "oracle")
-
-
-def _median(values: Sequence[float]) -> float:
-    import statistics
-
-    return round(statistics.median(values), 5) if values else 0.0
+WAYS = (
+    "still",
+    "random",
+    "replay",
+    "cloned",
+    "inverse",
+    "joint",
+    "model",
+    "proposals",
+    "cloned_told",
+    "inverse_told",
+    "joint_told",
+    "oracle",
+    "proposals_oracle",
+)
+"""As in `acting.ways`, which is slow to import."""

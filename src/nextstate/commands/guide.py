@@ -1,4 +1,4 @@
-"""``nextstate guide``: learn, on what a model sees, how far it is to a goal and what to do first."""
+"""``nextstate guide``: learn, on what a model sees, how far it is to a goal and how to get there."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Config:
-    """Learn from a dataset how many steps it takes from one state to another, and which commands come first.
+    """Learn heads from a dataset: small networks on what a model sees, kept beside it for `nextstate act`.
 
-    The guide is put into the model's folder as guide.safetensors; `nextstate act` plans by it and acts by it.
+    guide: how many steps it takes from one state to another, and which commands come first. inverse: which commands
+    lie between two states. joint: futures and commands drawn together.
     """
 
     model: Path
-    """Folder of a model; the guide reads its beliefs, which stay as they are."""
+    """Folder of a model; its own weights stay as they are."""
     data: Path
     """LeRobot v3 dataset, such as the one that the model was trained on."""
+    heads: tuple[str, ...] = ("guide", "inverse", "joint")
+    """Which heads to learn."""
+    episodes: int = 0
+    """Learn from the first so many training episodes; 0 for all."""
     minutes: float = 4.0
-    """How long to learn."""
+    """How long to learn each."""
     seed: int = 0
     """Of weights and batches."""
+    out: Path | None = None
+    """Folder for the heads, if not the model's."""
 
 
 def main(argv: list[str]) -> int:
@@ -30,20 +37,29 @@ def main(argv: list[str]) -> int:
     config = tyro.cli(Config, prog="nextstate guide", args=argv)
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
-    from nextstate.errors import SettingsError
+    from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.models.pretrained import from_pretrained
-    from nextstate.policies.guiding import learn_guide
+    from nextstate.policies.learning import HEADS, Recollection, learn
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
+    for name in config.heads:
+        if name not in HEADS:
+            raise UnknownNameError("head", name, HEADS)
     if not config.minutes > 0:
         raise SettingsError(f"--minutes {config.minutes}: it must be above 0.")
     settle_threads()
-    model = from_pretrained(config.model)
-    with bar("learning", "seconds") as progress:
-        guide, errors = learn_guide(model, config.data, 60 * config.minutes, config.seed, progress)
-    path = guide.save(config.model)
-    told = {name: round(value, 5) for name, value in errors.items()}
-    write_json(path.with_suffix(".json"), {**provenance(f"nextstate guide {shlex.join(argv)}"), "errors": told})
-    print(f"held-out error of commands {told['commands']:.3f} (standing still {told['commands_of_none']:.3f}); {path}")
+    model, folder = from_pretrained(config.model), config.out or config.model
+    folder.mkdir(parents=True, exist_ok=True)
+    with bar("looking", "frames") as progress:
+        seen = Recollection.of(model, config.data, config.seed, progress)
+    if config.episodes:
+        seen = seen.of_first(config.episodes)
+    for name in config.heads:
+        with bar(f"learning {name}", "seconds") as progress:
+            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress)
+        path = head.save(folder)
+        told = {key: round(value, 5) for key, value in errors.items()}
+        write_json(path.with_suffix(".json"), {**provenance(f"nextstate guide {shlex.join(argv)}"), "errors": told})
+        print(f"{name}: held-out error {told['commands']:.3f}, of no commands {told['commands_of_none']:.3f}; {path}")
     return 0

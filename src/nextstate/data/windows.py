@@ -80,11 +80,7 @@ class Windows:
         kept = np.flatnonzero(chosen & long_enough)
         if not kept.size:
             raise DatasetError(f"no {split} episode holds a window of {length} states; record more or longer ones.")
-        self.episodes = kept
-        counts = cache.lengths[kept] - length + 1
-        self._ends = np.cumsum(counts)
-        # A window's number plus its episode's shift is its first row.
-        self._shift = cache.starts[kept] - (self._ends - counts)
+        self._take(kept)
 
     def __len__(self) -> int:
         """Different windows there are."""
@@ -116,6 +112,19 @@ class Windows:
         other = copy.copy(self)
         other.arrays = {**{name: self.arrays[name] for name in keep}, **arrays}
         return other
+
+    def of_first(self, episodes: int) -> Windows:
+        """Windows of only the first episodes of these."""
+        other = copy.copy(self)
+        other._take(self.episodes[:episodes])
+        return other
+
+    def _take(self, episodes: np.ndarray) -> None:
+        self.episodes = episodes
+        counts = self.cache.lengths[episodes] - self.length + 1
+        self._ends = np.cumsum(counts)
+        # A window's number plus its episode's shift is its first row.
+        self._shift = self.cache.starts[episodes] - (self._ends - counts)
 
     def _split(self, split: Split) -> np.ndarray:
         if split == "all":

@@ -15,6 +15,7 @@ from nextstate.evaluation.flips import by_horizon
 from nextstate.evaluation.prediction import Prediction, read_truth
 from nextstate.evaluation.readout import Readout
 from nextstate.evaluation.suite import Suite
+from nextstate.evaluation.uncertainty import ReadingError
 
 GAIN = 0.8
 
@@ -96,7 +97,7 @@ def climatology(suite: Suite) -> Prediction:
 
 
 def all_baselines(
-    suite: Suite, readout: Readout | None = None, reading: np.ndarray | float = 0.0
+    suite: Suite, readout: Readout | None = None, reading: ReadingError | None = None
 ) -> dict[str, tuple[Suite, Prediction]]:
     """Name -> the snapshots it speaks about and what it says.
 

@@ -37,7 +37,7 @@ def evaluate(
         shown: how many of the snapshots with pictures to keep imagined states of.
     """
     read = accuracy(readout, suite) if suite.pictured else None
-    reading: np.ndarray | float = 0.0 if read is None else read.pop("error")
+    reading = read.pop("error") if read else None
     collector = Shown(_telling(suite, shown)) if shown and suite.pictured else None
     prediction = predict(model, suite, readout, samples, shown=collector, reading=reading, progress=progress)
     floors = Floors.of(suite)

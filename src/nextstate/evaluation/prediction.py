@@ -15,6 +15,7 @@ from nextstate.evaluation.building import Progress
 from nextstate.evaluation.readout import Reading, Readout
 from nextstate.evaluation.results import Showcase
 from nextstate.evaluation.suite import Suite
+from nextstate.evaluation.uncertainty import ReadingError
 from nextstate.models.protocol import Beliefs, WorldModel
 from nextstate.worlds.base import CONTROL_HZ
 
@@ -47,7 +48,7 @@ class Prediction:
         felt: ``(N, K, H)``, contact by the foretold touch; None where touch is not foretold.
         seen: the same by the foretold picture.
         samples: of models that know several futures.
-        reading: ``(D,)`` standard error of the readout in climatological standard deviations, 0 where read directly.
+        reading: error of the readout in climatological standard deviations; None for what is not read but known.
     """
 
     outcomes: np.ndarray
@@ -56,7 +57,7 @@ class Prediction:
     felt: np.ndarray | None = None
     seen: np.ndarray | None = None
     samples: Samples | None = None
-    reading: np.ndarray | float = 0.0
+    reading: ReadingError | None = None
 
 
 @dataclass
@@ -91,7 +92,7 @@ def predict(
     sampled_snapshots: int = 64,
     sampled_alternatives: int = 2,
     shown: Shown | None = None,
-    reading: np.ndarray | float = 0.0,
+    reading: ReadingError | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
     """Lets `model` imagine every branch of `suite` and reads the outcomes out of what it imagined."""
@@ -140,7 +141,7 @@ def read_happened(events: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum.accumulate(events, axis=-2))
 
 
-def read_truth(suite: Suite, readout: Readout, reading: np.ndarray | float = 0.0) -> Prediction:
+def read_truth(suite: Suite, readout: Readout, reading: ReadingError | None = None) -> Prediction:
     """The oracle as seen through the readout: the true pictures of the first P snapshots, read like imagined ones."""
     states = {name: torch.from_numpy(suite.truth(name)[: suite.pictured]) for name in (*readout.spec, "touch")}
     found = readout(states)

@@ -29,6 +29,7 @@ from nextstate.evaluation.frames import Frames
 from nextstate.evaluation.readout_network import ReadoutNetwork
 from nextstate.evaluation.store import cache_folder, content_key
 from nextstate.evaluation.suite import Suite, group_indices
+from nextstate.evaluation.uncertainty import ReadingError, open_dimensions
 from nextstate.modalities import Modality, modality, modality_from_dict
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.worlds import WORLDS
@@ -192,12 +193,13 @@ def prepare(states: Mapping[str, Tensor], spec: Mapping[str, Modality]) -> tuple
 def accuracy(readout: Readout, suite: Suite) -> dict[str, Any]:
     """How well true held-out frames are read: R2 per group, balanced accuracy per event, and the error per dimension.
 
-    ``"error"`` is the standard error of each outcome, in climatological standard deviations.
+    ``"error"`` is the `ReadingError` of outcomes in climatological standard deviations, where branches differ.
     """
     states = {name: torch.from_numpy(suite.truth(name)[: suite.pictured]) for name in readout.spec}
     reading = readout(states)
     read, true = suite.scale(reading.outcomes), suite.scale(suite.outcomes[: suite.pictured])
     missed = ((read - true) ** 2).mean(axis=(0, 1, 2))
+    error = ReadingError.of(read - true, open_dimensions(true))
     r2 = {
         g: 1 - missed[i].sum() / max((true[..., i] ** 2).mean(axis=(0, 1, 2)).sum(), 1e-9)
         for g, i in suite.groups().items()
@@ -206,7 +208,7 @@ def accuracy(readout: Readout, suite: Suite) -> dict[str, Any]:
     balanced = {
         name: _balanced(reading.events[..., i] > 0.5, happened[..., i]) for i, name in enumerate(suite.world.events)
     }
-    return {"r2": r2, "events": balanced, "error": np.sqrt(missed), "frames": int(np.prod(read.shape[:3]))}
+    return {"r2": r2, "events": balanced, "error": error, "frames": int(np.prod(read.shape[:3]))}
 
 
 def _fit(

@@ -167,7 +167,7 @@ def _score_samples(ratios: dict[str, Any], suite: Suite, prediction: Prediction,
         return
     samples = suite.scale(prediction.samples.outcomes)
     head, steps = suite.headline(), horizons(suite)
-    reading = np.broadcast_to(np.asarray(prediction.reading, float), true.shape[-1:])[head]
+    reading = (prediction.reading or uncertainty.ReadingError.none(true.shape[-1])).only(head)
     rows, branches = samples.shape[1:3]
     views = []
     for label, t in steps.items():

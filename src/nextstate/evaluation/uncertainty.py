@@ -1,12 +1,14 @@
 """Does the model know what it does not know? From M sampled futures, scaled outcomes ``(M, N, K, D)``.
 
-Outcomes are read out of imagined states with a known error, which belongs to the reading and not to the model: it
-widens the model's intervals. Only what is open counts: dimensions that differ between branches of the snapshot.
+Outcomes are read out of imagined states with an error of known law, which belongs to the reading and not to the
+model: it widens the model's intervals. Only what is open counts: dimensions that differ between branches of the
+snapshot.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,26 +17,64 @@ from nextstate.evaluation.counterfactual import SAME
 
 LEVELS = (0.5, 0.8, 0.95)
 
+PERCENTILES = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class ReadingError:
+    """How far readings of true frames lie from the truth.
+
+    Mostly near and now and then far: were it taken for normal, intervals of 80 % would be too wide by half.
+
+    Args:
+        rms: ``(D,)`` root of the mean square. quantiles: ``(101, D)`` of the absolute error, at `PERCENTILES`.
+    """
+
+    rms: np.ndarray
+    quantiles: np.ndarray
+
+    @staticmethod
+    def none(dimensions: int) -> ReadingError:
+        """Of outcomes that are not read but known."""
+        return ReadingError(np.zeros(dimensions), np.zeros((len(PERCENTILES), dimensions)))
+
+    @staticmethod
+    def of(missed: np.ndarray, where: np.ndarray) -> ReadingError:
+        """From errors ``(..., D)``; `where`, broadcast alike, says what counts: else all of a dimension does."""
+        flat = missed.reshape(-1, missed.shape[-1])
+        counts = np.broadcast_to(where, missed.shape).reshape(flat.shape)
+        counted = [e[c] if c.any() else e for e, c in zip(np.abs(flat).T, counts.T, strict=True)]
+        rms = [np.sqrt(np.mean(e**2)) for e in counted]
+        return ReadingError(np.array(rms), np.stack([np.quantile(e, PERCENTILES) for e in counted], axis=1))
+
+    def only(self, dimensions: np.ndarray) -> ReadingError:
+        """Of some of the outcomes."""
+        return ReadingError(self.rms[dimensions], self.quantiles[:, dimensions])
+
+    def within(self, level: float) -> np.ndarray:
+        """``(D,)``: by how much readings are wrong at most, with probability `level`."""
+        return np.array([np.interp(level, PERCENTILES, q) for q in self.quantiles.T])
+
 
 def open_dimensions(true: np.ndarray) -> np.ndarray:
     """``(N, 1, D)``: what some two branches of a snapshot change by more than `SAME`."""
     return np.asarray(np.ptp(true, axis=1, keepdims=True) > SAME)
 
 
-def coverage(samples: np.ndarray, true: np.ndarray, level: float, reading: np.ndarray, where: np.ndarray) -> Ratio:
+def coverage(samples: np.ndarray, true: np.ndarray, level: float, reading: ReadingError, where: np.ndarray) -> Ratio:
     """Share of true values ``(N, K, D)`` inside the central interval of probability `level`.
 
     The interval is the predictive one of a normal law of which M draws are known, ``mean +- t * s * sqrt(1 + 1/M)``
-    with Student's t of M-1 degrees: it covers rightly at any M, where sample quantiles of few draws cannot.
+    with Student's t of M-1 degrees: it covers rightly at any M, where sample quantiles of few draws cannot. Its half
+    and the readout's own add up by their squares.
 
     Args:
-        reading: ``(D,)`` standard error of the readout. where: ``(N, 1, D)``, which dimensions count.
+        reading: of D dimensions. where: ``(N, 1, D)``, which dimensions count.
     """
     count = len(samples)
     middle, spread = samples.mean(axis=0), samples.std(axis=0, ddof=1)
     half = np.sqrt(
-        (student_quantile(0.5 + level / 2, count - 1) * spread) ** 2 * (1 + 1 / count)
-        + (student_quantile(0.5 + level / 2, 10_000) * reading) ** 2
+        (student_quantile(0.5 + level / 2, count - 1) * spread) ** 2 * (1 + 1 / count) + reading.within(level) ** 2
     )
     return mean((np.abs(true - middle) <= half + 1e-6).astype(float), where)
 
@@ -48,10 +88,10 @@ def fair_crps(samples: np.ndarray, true: np.ndarray, where: np.ndarray | None = 
     return mean(np.abs(samples - true).mean(axis=0) - among / 2, where)
 
 
-def spread_skill(samples: np.ndarray, true: np.ndarray, reading: np.ndarray, where: np.ndarray) -> Ratio:
+def spread_skill(samples: np.ndarray, true: np.ndarray, reading: ReadingError, where: np.ndarray) -> Ratio:
     """Predicted over real error of the mean of the samples: 1 is right, below 1 overconfident (Fortin et al. 2014)."""
     count = len(samples)
-    predicted = samples.var(axis=0, ddof=1) * (1 + 1 / count) + reading**2
+    predicted = samples.var(axis=0, ddof=1) * (1 + 1 / count) + reading.rms**2
     real = (samples.mean(axis=0) - true) ** 2
     over, under = mean(predicted, where), mean(real, where)
     return Ratio(over.numerator, under.numerator, np.sqrt)

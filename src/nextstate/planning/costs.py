@@ -132,7 +132,7 @@ class SeenDistance:
                     f"{tuple(kind.shape)}; give one of this size, and of this world."
                 )
             states[name] = values
-        seen = _look(eye, states)
+        seen = look(eye, states)
         return SeenDistance(eye, seen["places"], presence(seen["areas"]))
 
     def __call__(self, future: Future) -> Tensor:
@@ -146,7 +146,7 @@ class SeenDistance:
             return {name: future.beliefs.tensors[name].float() for name in self.eye.state}
         states = future.states(*self.eye.spec.modalities)
         size = next(iter(states.values())).shape[:2]
-        seen = _look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
+        seen = look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
         return {name: values.view(*size, *values.shape[1:]) for name, values in seen.items()}
 
 
@@ -215,7 +215,8 @@ def goal_belief(model: WorldModel, states: Mapping[str, Tensor]) -> Beliefs:
     return model.observe(History(still, torch.zeros(size, 0, model.spec.action_size)))
 
 
-def _look(eye: StateModel, states: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def look(eye: StateModel, states: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """What an eye makes of single states ``(N, *shape)``: places, codes, areas and what is felt."""
     with torch.no_grad(), eye.precision():
         return eye.recall({n: values.to(eye.device) for n, values in states.items()})
 

@@ -8,24 +8,13 @@ https://arxiv.org/abs/1912.06088).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-import safetensors
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
-from nextstate.data.storage import write_bytes
-from nextstate.errors import CheckpointError
-from nextstate.models.dynamics import PACE, Interaction, relative_features
-
-VERSION = 1
-FILE = "guide.safetensors"
+from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, Stretch, draw_stretches
 
 UNIT = 10.0
 """Steps that count as one while learning."""
@@ -33,92 +22,35 @@ UNIT = 10.0
 OPTIMISM = 0.3
 """Quantile of the time taken that is learned: recorded policies dawdle, and what is asked is how fast one can be."""
 
-FAR = 10.0
-"""Tenths of half a picture beyond which a thing is merely far from its goal."""
+ARRIVED = 0.3
+"""Weight of commands after the goal, which should be none, beside those on the way."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a `Guide`: things K; length of codes, posture and commands; width of tokens; commands told at once."""
-
-    things: int
-    code: int
-    proprio: int
-    action: int
-    width: int = 96
-    chunk: int = 4
-
-
-class Guide(nn.Module):
+class Guide(Head):
     """Looks at a state as a model believes it and at places where things are wanted."""
 
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.shape = shape
-        self.thing = nn.Linear(shape.code + 5, shape.width)
-        self.feel = nn.Linear(max(shape.proprio, 1), shape.width)
-        self.identity = nn.Parameter(0.1 * torch.randn(shape.things, shape.width))
-        self.layers = nn.ModuleList(Interaction(shape.width, 32, 2 * shape.width) for _ in range(2))
-        self.norm = nn.LayerNorm(shape.width)
-        self.think = nn.Linear(shape.things * shape.width, 128)
-        self.steps = nn.Linear(128, 1)
-        self.commands = nn.Linear(128, shape.chunk * shape.action)
+    name = "guide"
+    version = 2
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__(shape)
+        self.gaze = Gaze(shape)
+        self.steps = nn.Linear(THOUGHT, 1)
+        self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.register_buffer("obeys", torch.zeros(shape.things))
 
     obeys: Tensor
     """``(K,)`` from 0 to 1, how far each thing goes as it is told: the body does, and can be put anywhere later."""
 
     def forward(self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """
-        Args:
-            state: ``places (N, K, 2)``, ``codes (N, K, Z)``, and ``proprio (N, P)``, normalised, where posture is felt.
-            wanted: places ``(N, K, 2)``. there: ``(N, K)``, from 0 to 1, how much of each is seen in the goal.
+        """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
 
-        Returns:
-            steps that it takes ``(N,)``, at least 0, and the commands that come first ``(N, chunk, A)`` in [-1, 1].
+        Args:
+            state, wanted, there: as of `Gaze`.
         """
-        places = state["places"]
-        gap = ((wanted - places) / PACE).clamp(-FAR, FAR) * there[..., None]
-        known = [state["codes"], 3 * places, 0.5 * gap, there[..., None]]
-        tokens = self.thing(torch.cat(known, dim=-1)) + self.identity
-        if self.shape.proprio:
-            tokens = tokens + self.feel(state["proprio"])[:, None]
-        relative = relative_features(places).to(tokens.dtype)
-        for layer in self.layers:
-            tokens = layer(tokens, relative)
-        thought = F.silu(self.think(self.norm(tokens).flatten(1)))
+        thought = self.gaze(state, wanted, there)
         commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
         return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
-
-    def to_bytes(self) -> bytes:
-        """As safetensors, its sizes in the header."""
-        head = {"version": VERSION, "shape": asdict(self.shape)}
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
-        return serialise(weights, metadata={"nextstate": json.dumps(head)})
-
-    def save(self, folder: Path) -> Path:
-        """Puts it beside the model whose beliefs it reads."""
-        write_bytes(folder / FILE, self.to_bytes())
-        return folder / FILE
-
-    @staticmethod
-    def load(path: Path) -> Guide:
-        """Inverse of `save`; raises `CheckpointError` where there is none, or a damaged one."""
-        if not path.is_file():
-            raise CheckpointError(
-                f"there is no {path}; make one with `nextstate guide --model {path.parent} --data DATASET`."
-            )
-        try:
-            with safetensors.safe_open(str(path), "pt") as file:
-                head: dict[str, Any] = json.loads(file.metadata()["nextstate"])
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if head["version"] != VERSION:
-                raise ValueError(f"it has version {head['version']}, this nextstate reads {VERSION}")
-            guide = Guide(Shape(**head["shape"]))
-            guide.load_state_dict(weights)
-            return guide.eval()
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
-            raise CheckpointError(f"{path}: not a guide ({error}); make it again with `nextstate guide`.") from error
 
 
 def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
@@ -145,18 +77,29 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
     Args:
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
     """
-    size, length = batch["action"].shape[:2]
-    device = batch["action"].device
-    rows = torch.arange(size, device=device)
-    gap = torch.randint(0, length + 1, (size,), generator=generator, device=device)
-    first = (torch.rand(size, generator=generator, device=device) * (length - gap + 1)).long()
-    now = {name: batch[name][rows, first] for name in ("places", "codes", "proprio") if name in batch}
-    goal = batch["places"][rows, first + gap], batch["there"][rows, first + gap]
-    steps, commands = guide(now, *goal)
-    short = (gap - steps) / UNIT
+    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1])
+    steps, commands = guide(drawn.now, drawn.places, drawn.there)
+    short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
-    ahead = torch.arange(guide.shape.chunk, device=device)
-    counts = (ahead < gap[:, None]).float()
-    done = batch["action"][rows[:, None], (first[:, None] + ahead).clamp_max(length - 1)]
-    missed = ((commands - done).square().mean(dim=2) * counts).sum() / counts.sum().clamp_min(1)
+    missed = commands_missed(commands, batch["action"], drawn)
     return {"loss": timing + missed, "timing": timing, "commands": missed}
+
+
+def commands_missed(commands: Tensor, action: Tensor, drawn: Stretch) -> Tensor:
+    """Squared error of commands ``(B, chunk, A)`` from what was done until the goal, and from none after it.
+
+    Args:
+        action: ``(B, T, A)`` of whole windows.
+    """
+    done, on_the_way = commands_to(action, drawn, commands.shape[1])
+    weight = on_the_way + ARRIVED * (1 - on_the_way)
+    return ((commands - done).square().mean(dim=2) * weight).sum() / weight.sum()
+
+
+def commands_to(action: Tensor, drawn: Stretch, chunk: int) -> tuple[Tensor, Tensor]:
+    """What was done from an instant on, ``(B, chunk, A)``, none once arrived; and which steps were on the way."""
+    rows = torch.arange(len(drawn.first), device=action.device)[:, None]
+    ahead = torch.arange(chunk, device=action.device)
+    done = action[rows, (drawn.first[:, None] + ahead).clamp_max(action.shape[1] - 1)].float()
+    on_the_way = (ahead < drawn.gap[:, None]).float()
+    return done * on_the_way[..., None], on_the_way

@@ -51,6 +51,7 @@ class Planned:
         self.found: Plan | None = None
         self.imagined: Beliefs | None = None
         self.belief: Beliefs | None = None
+        self.surprises: list[float] = []
         self._acted, self._plans = 0, 0
 
     def recall(self, instant: Instant) -> None:
@@ -97,9 +98,15 @@ class Planned:
         history = self.memory.history(self.model.spec.action_size, snapshot)
         with torch.no_grad():
             belief = self.belief = self.model.observe(history)
+            self._compare(belief)
             problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
             start = None if self.found is None else self.found.rest(self._acted // self.block)
             plan = self.planner.plan(problem, start, self.seed + self._plans)
             self.imagined = self.model.imagine(belief, plan.actions)
         self._plans += 1
         return plan
+
+    def _compare(self, belief: Beliefs) -> None:
+        if self.imagined is not None and "places" in belief.tensors:
+            promised = self.imagined.tensors["places"][:, self._acted - 1]
+            self.surprises.append(float((belief.tensors["places"] - promised).norm(dim=-1).max()))

@@ -1,0 +1,134 @@
+"""Learning heads from a dataset, on what a frozen model sees in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nextstate.data import Windows, open_cache
+from nextstate.errors import PlanningError, SettingsError
+from nextstate.models.heads import Head, HeadShape
+from nextstate.models.protocol import WorldModel
+from nextstate.models.vision import presence
+from nextstate.models.world_model import StateModel
+from nextstate.planning.guide import Guide, guide_loss, obedience
+from nextstate.policies.inverse import Inverse, inverse_loss
+from nextstate.policies.joint import Joint, fit_spread, joint_loss
+from nextstate.training.ema import PowerEma
+from nextstate.training.optimiser import Optimiser
+from nextstate.training.precision import autocast, choose_dtype, seed_step
+from nextstate.training.recall import recall
+from nextstate.training.schedule import Schedule
+from nextstate.training.trainable import to_tensors
+
+LONGEST = 32
+"""Steps between two instants, at most; fewer where episodes are shorter."""
+
+BATCH, RATE = 128, 1e-3
+
+AVERAGED = 0.1
+"""Width of the average over weights (`PowerEma`): heads learn from noisy targets."""
+
+Show = Callable[[int, int], None]
+"""Told how much of how much is done."""
+
+Loss = Callable[[Any, Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
+"""``loss(head, batch, generator)`` to ``{"loss": ..., "commands": ...}``."""
+
+HEADS: dict[str, tuple[type[Head], Loss]] = {
+    Guide.name: (Guide, guide_loss),
+    Inverse.name: (Inverse, inverse_loss),
+    Joint.name: (Joint, joint_loss),
+}
+"""Name -> class and loss."""
+
+
+@dataclass(frozen=True)
+class Recollection:
+    """What a model recalls of all episodes of a dataset.
+
+    Args:
+        train, validation: windows of places, codes, posture, commands, and how much there is of each thing.
+    """
+
+    model: StateModel
+    train: Windows
+    validation: Windows
+
+    @staticmethod
+    def of(model: WorldModel, data: Path, seed: int = 0, show: Show | None = None) -> Recollection:
+        """Looks at every frame once.
+
+        Raises:
+            PlanningError: for a model that outlines no things.
+        """
+        if not isinstance(model, StateModel):
+            raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
+        cache = open_cache(data)
+        length = min(LONGEST, int(cache.lengths.min()) - 1)
+        names = list(model.spec.modalities)
+        train, validation = (Windows(cache, length + 1, split, seed, names) for split in ("train", "validation"))
+        dtype = choose_dtype("auto", model.device)
+        seen = recall(model, train, model.device, dtype, lambda: False, show or (lambda done, count: None))
+        assert seen is not None
+        seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
+        kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
+        return Recollection(model, train.over(kept), validation.over(kept))
+
+    def of_first(self, episodes: int) -> Recollection:
+        """Of the first training episodes alone; raises `SettingsError` where there are not so many."""
+        if not 1 <= episodes <= len(self.train.episodes):
+            raise SettingsError(f"{episodes} episodes: the dataset has {len(self.train.episodes)} to learn from.")
+        return replace(self, train=self.train.of_first(episodes))
+
+    @property
+    def shape(self) -> HeadShape:
+        """Sizes of heads that read it."""
+        arrays = self.train.arrays
+        proprio = arrays["proprio"].shape[1] if "proprio" in arrays else 0
+        return HeadShape(arrays["places"].shape[1], arrays["codes"].shape[2], proprio, self.model.spec.action_size)
+
+
+def learn(
+    name: str, seen: Recollection, seconds: float, seed: int = 0, show: Show | None = None
+) -> tuple[Head, dict[str, float]]:
+    """A head of that name (see `HEADS`), and its errors on episodes that it did not learn from.
+
+    Args:
+        show: told how many of how many seconds have passed.
+    """
+    kind, loss_of = HEADS[name]
+    device = seen.model.device
+    dtype = choose_dtype("auto", device)
+    torch.manual_seed(seed)
+    head = kind(seen.shape).to(device)
+    some = to_tensors(seen.train.batch(0, 512), device)
+    if isinstance(head, Guide):
+        head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
+    if isinstance(head, Joint):
+        fit_spread(head, some)
+    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, AVERAGED)
+    began, step = time.monotonic(), 0
+    while (done := (time.monotonic() - began) / seconds) < 1.0:
+        batch = to_tensors(seen.train.batch(step, BATCH), device)
+        with autocast(device, dtype):
+            loss = loss_of(head, batch, seed_step(seed, step, device))["loss"]
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step(schedule(done))
+        step += 1
+        average.update(step)
+        if show:
+            show(int(time.monotonic() - began), int(seconds))
+    head.load_state_dict(head.state_dict() | average.state())
+    head.eval()
+    held = to_tensors(seen.validation.batch(0, 1024), device)
+    with torch.no_grad(), autocast(device, dtype):
+        errors = {n: float(v) for n, v in loss_of(head, held, seed_step(seed, 0, device)).items()}
+    return head, {**errors, "commands_of_none": float(held["action"].float().square().mean()), "steps": step}

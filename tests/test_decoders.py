@@ -1,0 +1,93 @@
+"""Decoders of motor commands: each finds what leads somewhere, and a perfect future is followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nextstate.models.heads import Head, HeadShape
+from nextstate.policies.inverse import Inverse, inverse_loss
+from nextstate.policies.joint import STEPS, Joint, fit_spread, joint_loss
+from nextstate.policies.learning import Loss
+from nextstate.training.optimiser import Optimiser
+from test_guide import SPEED, window
+
+SHAPE = HeadShape(things=2, code=4, proprio=0, action=2, width=32)
+
+
+def learned(head: Any, loss_of: Loss, steps: int) -> Any:
+    optimiser = Optimiser(head, 2e-3)
+    for step in range(steps):
+        loss_of(head, window(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
+        optimiser.step(1.0 - step / steps)
+    return head.eval()
+
+
+@pytest.fixture(scope="module")
+def inverse() -> Inverse:
+    torch.manual_seed(0)
+    return learned(Inverse(SHAPE), inverse_loss, 300)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def joint() -> Joint:
+    torch.manual_seed(0)
+    head = Joint(SHAPE)
+    fit_spread(head, window(0))
+    return learned(head, joint_loss, 600)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    places = torch.tensor([[[0.0, 0.0], [0.3, 0.3]]]).expand(16, -1, -1)
+    return {"places": places, "codes": torch.zeros(16, 2, 4)}
+
+
+ANGLES = torch.arange(16) * torch.pi / 8
+TOWARDS = torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1)
+
+
+def test_inverse_dynamics_finds_what_was_done(inverse: Inverse, state: dict[str, Tensor]) -> None:
+    later = state["places"].clone()
+    later[:, 0] += 2 * SPEED * 0.8 * TOWARDS
+    with torch.no_grad():
+        told = inverse(state, {"places": later, "there": torch.ones(16, 2)}, torch.full((16,), 2))
+    assert (told[:, :2] - 0.8 * TOWARDS[:, None]).abs().mean() < 0.2
+
+
+def test_one_network_is_policy_inverse_and_video(joint: Joint, state: dict[str, Tensor]) -> None:
+    wanted = state["places"].clone()
+    wanted[:, 0] += STEPS * SPEED * 0.8 * TOWARDS
+    there, generator = torch.ones(16, 2), torch.Generator().manual_seed(0)
+    both = joint.draw(state, wanted, there, generator)
+    video = joint.draw(state, wanted, there, generator, deaf=True)
+    path = state["places"][:, None].repeat(1, STEPS, 1, 1)
+    path[:, :, 0] += torch.arange(1, STEPS + 1)[None, :, None] * SPEED * 0.8 * TOWARDS[:, None]
+    followed = joint.draw(state, wanted, there, generator, given={"places": path})
+    for drawn in (both, followed):
+        assert torch.cosine_similarity(drawn.commands.mean(dim=1), TOWARDS).mean() > 0.9
+    missed = [(drawn.commands - 0.8 * TOWARDS[:, None]).abs().mean() for drawn in (followed, both)]
+    assert missed[0] < missed[1]
+    far = (state["places"] - wanted)[:, 0].norm(dim=-1).median()
+    for drawn in (both, video):
+        assert (drawn.places[:, -1] - wanted)[:, 0].norm(dim=-1).median() < 0.5 * far
+
+
+def test_draws_differ_and_their_future_is_that_of_their_commands(joint: Joint, state: dict[str, Tensor]) -> None:
+    wanted, there = state["places"], torch.zeros(16, 2)
+    drawn = joint.draw(state, wanted, there, torch.Generator().manual_seed(1))
+    assert drawn.commands.mean(dim=1).std(dim=0).min() > 0.1
+    moved = (drawn.places[:, -1] - state["places"])[:, 0]
+    told = drawn.commands.sum(dim=1) * SPEED
+    assert torch.cosine_similarity(moved, told).median() > 0.8
+
+
+def test_heads_are_kept_and_come_back(inverse: Inverse, joint: Joint, tmp_path: Any) -> None:
+    heads: list[Head] = [inverse, joint]
+    for head in heads:
+        head.save(tmp_path)
+        again = type(head).load(tmp_path)
+        assert all(torch.equal(value, again.state_dict()[name]) for name, value in head.state_dict().items())
