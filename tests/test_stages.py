@@ -114,3 +114,18 @@ def test_windows_over_other_arrays_are_the_same_windows(tmp_path: Path) -> None:
     one, two = windows.batch(5, 8), doubled.batch(5, 8)
     assert np.array_equal(2 * one["proprio"], two["twice"])
     assert np.array_equal(one["action"], two["action"])
+
+
+def test_two_things_that_never_meet_do_not_share_a_mask() -> None:
+    pictures = torch.zeros(2, 3, 4, 4)
+    pictures[0, :, :2, :2] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    pictures[1, :, 2:, 2:] = torch.tensor([0.9, 0.9, 0.1])[:, None, None]
+    thing = (pictures[:, 0] > 0.5).float()
+    shared = torch.stack([1 - thing, thing, torch.zeros_like(thing)], dim=1)
+    apart = shared.clone()
+    apart[1, 1], apart[1, 2] = 0.0, thing[1]
+    weights = torch.ones(2, 1, 4, 4)
+    alone = [float(mixture(masks, pictures, weights)) for masks in (shared, apart)]
+    common = [float(mixture(masks, pictures, weights, common=True)) for masks in (shared, apart)]
+    assert alone[0] == pytest.approx(alone[1], abs=1e-3)
+    assert common[0] > common[1] + 0.05

@@ -19,7 +19,7 @@ def contest(
     ways: Sequence[str],
     notes: Notes,
     tasks: int,
-    seeds: int,
+    seeds: Sequence[int],
     steps: int,
     ahead: int,
     show: Callable[[int, int], None],
@@ -28,13 +28,13 @@ def contest(
     """Lets each way act on each task, and notes what came of it; what is noted already is not done again.
 
     Args:
-        tasks: of each seed. steps, ahead: as of `attempt` and `make_tasks`.
+        tasks: of each seed. seeds: sets of tasks. steps, ahead: as of `attempt` and `make_tasks`.
         show: told how many of how many trials are done.
         label: under which name the trials of a way are noted.
     """
-    wanted = [(label(way), seed, number) for way in ways for seed in range(seeds) for number in range(tasks)]
+    wanted = [(label(way), seed, number) for way in ways for seed in seeds for number in range(tasks)]
     done = sum(key in notes.found for key in wanted)
-    for seed in range(seeds):
+    for seed in seeds:
         made: list[Task] = []
         for way in ways:
             for number in range(tasks):

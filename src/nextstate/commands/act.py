@@ -34,6 +34,8 @@ class Config:
     """Tasks of each seed."""
     seeds: int = 3
     """Sets of tasks."""
+    first: int = 0
+    """Number of the first set: choose settings on other sets than those that results are from."""
     steps: int = 50
     """Steps that an actor has."""
     ahead: int = 25
@@ -82,8 +84,9 @@ def main(argv: list[str]) -> int:
     world = make_world(config.world, size=model_size(name))
     tools = make_tools(config, find_model(name, world), world)
     notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
+    seeds = range(config.first, config.first + config.seeds)
     with bar("acting", "trials") as progress:
-        contest(world, tools, config.ways, notes, config.tasks, config.seeds, config.steps, config.ahead, progress)
+        contest(world, tools, config.ways, notes, config.tasks, seeds, config.steps, config.ahead, progress)
     rows = {way: summary(notes, way) for way in config.ways}
     found = {"settings": settings_of(config), "ways": rows}
     if {"model", "oracle"} <= set(rows):
@@ -147,7 +150,7 @@ def table(world: str, rows: Mapping[str, Mapping[str, Any]]) -> Any:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """What decides a trial: everything but how many there are and where they go."""
-    kept = {n: v for n, v in asdict(config).items() if n not in ("ways", "tasks", "seeds", "out")}
+    kept = {n: v for n, v in asdict(config).items() if n not in ("ways", "tasks", "seeds", "first", "out")}
     return {**kept, "tasks": config.tasks}
 
 

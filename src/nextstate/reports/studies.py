@@ -1,0 +1,85 @@
+"""A study as one page: the question, what the figures say, a plot, and all figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from nextstate.reports.svg import Plot
+
+
+def decoding_page(question: str, found: Mapping[str, Any], made: str) -> str:
+    """Success against the number of demonstrations, of every decoder, on imagined and on true futures.
+
+    Args:
+        found: as `studies.decoding.conclude` gives it. made: the command.
+    """
+    table = found["decoders"]
+    plots = [
+        (_curves(table, "imagined"), "On imagined futures: goals reached and held, against demonstrations."),
+        (_curves(table, "oracle"), "Given the true future: what still fails is the decoding."),
+    ]
+    figures = "".join(f"<figure>{plot}<figcaption>{words}</figcaption></figure>" for plot, words in plots)
+    head = ("decoder", "demonstrations", "future", "strict", "95 %", "touched", "missed by", "ms a decision")
+    rows = [
+        _row(name, count, kind, row)
+        for name, kinds in table.items()
+        for kind, counts in kinds.items()
+        for count, row in counts.items()
+    ]
+    rows += [_row(name, "", "", row) for name, row in found["references"].items()]
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    style = files("nextstate.reports").joinpath("report.css").read_text(encoding="utf-8")
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in found["says"])
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
+        f"<title>{escape(question)} · nextstate</title><style>{style}</style></head>\n"
+        f'<body><main><header><p class="wordmark">nextstate</p><h1>{escape(question)}</h1></header>'
+        f'<ul>{said}</ul><div class="plots">{figures}</div>'
+        f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        "<p>Missed by: how far from where it was expected the farthest thing was after a decision, in shares of half "
+        f"the picture.</p><p><code>{escape(made)}</code></p></main></body></html>\n"
+    )
+
+
+def _row(name: str, count: str, kind: str, row: Mapping[str, Any]) -> str:
+    low, high = row["strict"]["interval"]
+    missed = "" if row.get("surprise") is None else f"{row['surprise']:.3f}"
+    cells = (
+        count,
+        {"oracle": "true", "imagined": "imagined"}.get(kind, ""),
+        f"{row['strict']['rate']:.0%}",
+        f"{low:.0%} to {high:.0%}",
+        f"{row['published']['rate']:.0%}",
+        missed,
+        f"{row['milliseconds']:g}",
+    )
+    return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+
+
+def _curves(table: Mapping[str, Any], kind: str) -> str:
+    counts = [int(count) for count in next(iter(table.values()))[kind]]
+    places: Sequence[float] = [math.log2(count) for count in counts]
+    low, high = places[0] - 0.5, places[-1] + 0.5
+    plot = Plot(
+        f"success of decoders, {kind} futures",
+        (low, high),
+        (0.0, 1.0),
+        ((), (0, 0.25, 0.5, 0.75, 1.0)),
+        ("demonstrations", "goals reached"),
+    )
+    for place, count in zip(places, counts, strict=True):
+        plot.note(place, -0.14, str(count), "middle")
+    for index, (name, kinds) in enumerate(table.items()):
+        tone = f"group group{index % 6}"
+        rows = [kinds[kind][str(count)]["strict"] for count in counts]
+        plot.line(places, [row["rate"] for row in rows], tone, name)
+        for place, row in zip(places, rows, strict=True):
+            plot.bar(place, *row["interval"], tone)
+            plot.dot(place, row["rate"], tone, 3, f"{name}: {row['rate']:.0%}")
+    return plot.render()

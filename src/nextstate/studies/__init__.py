@@ -1,0 +1,1 @@
+"""The open questions, each a file that runs, measures and concludes."""

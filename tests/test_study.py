@@ -1,0 +1,50 @@
+"""A study runs end to end, goes on where it stopped, and its page says what its figures say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nextstate.cli import main
+from nextstate.studies.decoding import says
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study") / "data"
+    assert main(["record", "push", "--episodes", "8", "--out", str(out)]) == 0
+    return out
+
+
+def test_the_study_of_decoding(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "decoding"
+    options = ["study", "decoding", "--data", str(data), "--demonstrations", "3", "6", "--minutes", "0.01"]
+    options += ["--tasks", "1", "--seeds", "1", "--steps", "6", "--candidates", "6", "--out", str(out)]
+    assert main([*options, "--decoders", "cloned", "planner"]) == 0
+    found = json.loads((out / "decoding.json").read_text())
+    assert set(found["decoders"]) == {"cloned", "planner"} and found["decoders"]["cloned"]["oracle"]["3"]["strict"]
+    page = (out / "decoding.html").read_text()
+    assert all(sentence.split(":")[0] in page for sentence in found["says"])
+    lines = len((out / "trials.jsonl").read_text().splitlines())
+    assert main([*options, "--decoders", "cloned", "planner"]) == 0
+    assert len((out / "trials.jsonl").read_text().splitlines()) == lines
+    capsys.readouterr()
+    assert main([*options, "--decoders", "wish"]) == 2
+    assert main([*options, "--demonstrations", "60", "--out", str(tmp_path / "more")]) == 2
+    assert "60 episodes" in capsys.readouterr().err
+
+
+def test_conclusions_follow_from_figures() -> None:
+    def row(rate: float) -> dict[str, object]:
+        return {"6": {"strict": {"rate": rate, "trials": 100}}}
+
+    table = {
+        "cloned": {"imagined": row(0.2), "oracle": row(0.9)},
+        "planner": {"imagined": row(0.6), "oracle": row(0.8)},
+    }
+    told = says(table, "6")
+    assert "true future, cloned" in told[0] and "planner" in told[1]
+    assert any(line.startswith("planner: imagining costs 20 points (7 to 32)") for line in told)
+    assert "112%" in told[-1]
