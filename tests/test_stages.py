@@ -13,6 +13,7 @@ import torch
 from nextstate.data import Windows, open_cache
 from nextstate.modalities import Proprio, Rgb
 from nextstate.models import StateModel, WorldModelSpec, build
+from nextstate.models.objectives.pixel import mixture, salience
 from nextstate.models.stages import Stage, stage_at
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
@@ -116,16 +117,17 @@ def test_windows_over_other_arrays_are_the_same_windows(tmp_path: Path) -> None:
     assert np.array_equal(one["action"], two["action"])
 
 
-def test_two_things_that_never_meet_do_not_share_a_mask() -> None:
-    pictures = torch.zeros(2, 3, 4, 4)
-    pictures[0, :, :2, :2] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
-    pictures[1, :, 2:, 2:] = torch.tensor([0.9, 0.9, 0.1])[:, None, None]
-    thing = (pictures[:, 0] > 0.5).float()
-    shared = torch.stack([1 - thing, thing, torch.zeros_like(thing)], dim=1)
-    apart = shared.clone()
-    apart[1, 1], apart[1, 2] = 0.0, thing[1]
-    weights = torch.ones(2, 1, 4, 4)
-    alone = [float(mixture(masks, pictures, weights)) for masks in (shared, apart)]
-    common = [float(mixture(masks, pictures, weights, common=True)) for masks in (shared, apart)]
-    assert alone[0] == pytest.approx(alone[1], abs=1e-3)
-    assert common[0] > common[1] + 0.05
+def test_what_stands_out_counts_in_outlines_even_when_still() -> None:
+    picture = torch.zeros(1, 3, 8, 8)
+    picture[:, 0, :2, :2], picture[:, 1, 6:, 6:] = 0.9, 0.9
+    red, green = picture[:, 0] > 0.5, picture[:, 1] > 0.5
+    weight = salience(picture)
+    assert weight.shape == (1, 1, 8, 8) and weight[:, 0][red].min() > 5 * weight[:, 0][~(red | green)].max()
+    rest = (~(red | green)).float()
+    shared = torch.stack([rest, (red | green).float(), torch.zeros_like(rest)], dim=1)
+    apart = torch.stack([rest, red.float(), green.float()], dim=1)
+
+    def gain(weights: torch.Tensor) -> float:
+        return float(mixture(shared, picture, weights) - mixture(apart, picture, weights))
+
+    assert gain(0.2 + weight) > 3 * gain(torch.full_like(weight, 0.2)) > 0

@@ -84,12 +84,8 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     drawing, changed = _misdrawn(model.draw(span), truth, last)
     shown = model.split(last)["rgb" if "rgb" in model.images else model.images[0]][:, 0]
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
-    coarse, weights = F.avg_pool2d(shown, CELL), STILL + moving
-    alone = mixture(seen["masks"][:, 0], coarse, weights)
-    # Where only one of two things is there, they could share a mask for nothing, and where both are, neither has a
-    # place then. So it also counts whether a mask shows the same colour everywhere, lighting aside.
-    common = mixture(seen["masks"][:, 0], coarse - coarse.mean(dim=(2, 3), keepdim=True), weights, common=True)
-    outlines = 0.5 * (alone + common)
+    coarse = F.avg_pool2d(shown, CELL)
+    outlines = mixture(seen["masks"][:, 0], coarse, STILL + moving + salience(coarse))
     return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
 
 
@@ -223,22 +219,27 @@ def _remembered(
     return {n: state[n][:, model.spec.context - 1] for n in model.state} | {"memory": memory}, filtered
 
 
-def mixture(masks: Tensor, pictures: Tensor, weights: Tensor, common: bool = False) -> Tensor:
+def salience(pictures: Tensor) -> Tensor:
+    """How far each pixel of ``(B, C, h, w)`` is from the mean colour of its picture, ``(B, 1, h, w)``, 0 to 1.
+
+    What stands out is mostly a thing, and small. Two things that hardly ever move share a mask for nearly nothing as
+    long as pixels count by how much they move, and then neither has a place.
+    """
+    return (pictures - pictures.mean(dim=(2, 3), keepdim=True)).abs().amax(dim=1, keepdim=True).clamp_max(1)
+
+
+def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
     """Negative log likelihood of pixels if each thing had one colour, in nats per pixel.
 
     A spatial mixture whose shares are the masks ``(B, K, h, w)`` and whose means are averages of `pictures`
     ``(B, C, h, w)`` over them. `weights` ``(B, 1, h, w)`` say which pixels matter: without them walls and
-    table, which fill the picture, use up the masks, and all that can move shares one. `common`: a thing has one
-    colour in all B pictures, instead of one in each.
+    table, which fill the picture, use up the masks, and all that can move shares one.
     """
     shares = masks.flatten(2).float()
     values = pictures.flatten(2).float()
     weight = weights.flatten(1).float()
     owned = shares * weight[:, None]
-    total, mass = torch.einsum("bkp,bcp->bkc", owned, values), owned.sum(dim=2)[..., None]
-    if common:
-        total, mass = (part.sum(dim=0, keepdim=True).expand_as(part) for part in (total, mass))
-    means = total / (mass + 1e-3)
+    means = torch.einsum("bkp,bcp->bkc", owned, values) / (owned.sum(dim=2)[..., None] + 1e-3)
     squares = (
         (means**2).sum(dim=2)[:, :, None]
         + (values**2).sum(dim=1)[:, None]
