@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from nextstate.errors import CheckpointError, UnknownNameError
+from nextstate.models.folders import SHIPPED
 from nextstate.models.heads import Head, HeadShape
+from nextstate.policies import load
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import STEPS, Joint, fit_spread, joint_loss
-from nextstate.policies.learning import Loss
+from nextstate.policies.learning import HEADS, Loss
 from nextstate.training.optimiser import Optimiser
+from nextstate.worlds import make_world
 from test_guide import SPEED, window
 
 SHAPE = HeadShape(things=2, code=4, proprio=0, action=2, width=32)
@@ -91,3 +98,32 @@ def test_heads_are_kept_and_come_back(inverse: Inverse, joint: Joint, tmp_path: 
         head.save(tmp_path)
         again = type(head).load(tmp_path)
         assert all(torch.equal(value, again.state_dict()[name]) for name, value in head.state_dict().items())
+
+
+@pytest.mark.parametrize("decoder", ["planner", "cloned", "inverse", "joint"])
+def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED / "push", folder)
+    for path in folder.glob("*.safetensors"):
+        if path.stem in HEADS:
+            path.unlink()
+    world = make_world("push")
+    goal, _ = world.reset(seed=1)
+    now, _ = world.reset(seed=2)
+    if decoder != "planner":
+        with pytest.raises(CheckpointError, match="nextstate guide"):
+            load(folder, goal, decoder)
+    shape = HeadShape(things=10, code=24, proprio=4, action=2)
+    for kind, _ in HEADS.values():
+        kind(shape).save(folder)
+    policy = load(folder, goal, decoder)
+    policy.reset()
+    for _ in range(3):
+        action = policy.select_action(now)
+        assert action.shape == (2,) and np.isfinite(action).all() and np.abs(action).max() <= 1
+        now, *_ = world.step(action)
+
+
+def test_a_policy_of_another_kind_is_unknown() -> None:
+    with pytest.raises(UnknownNameError, match="wish"):
+        load("push", {}, "wish")

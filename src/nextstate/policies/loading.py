@@ -1,0 +1,76 @@
+"""From a folder of weights and a goal to something that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nextstate.errors import CheckpointError, UnknownNameError
+from nextstate.models.folders import folder_of
+from nextstate.models.pretrained import from_pretrained
+from nextstate.models.world_model import StateModel
+from nextstate.planning import Guide, SeenDistance, TimeToGo, make_planner
+from nextstate.policies.inverse import Inverse
+from nextstate.policies.joint import Joint
+from nextstate.policies.looking import Looking, cloning, inverting, jointly
+from nextstate.policies.planned import Planned
+from nextstate.policies.protocol import Actor
+
+EVERY = 2
+"""Commands done of each decision."""
+
+
+def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "planner", seed: int = 0) -> Actor:
+    """A policy that brings the world to where it looks like `goal`: ``policy.select_action(observation)``.
+
+    Args:
+        model: folder of a model, or the world of a shipped one.
+        goal: pictures of the goal, modality -> ``(*shape)``; a whole observation will do.
+        decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance), ``cloned``,
+            ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
+        seed: of whatever is drawn.
+
+    Raises:
+        UnknownNameError: for another decoder. CheckpointError: for a model or head that is missing or damaged.
+        PlanningError: for a model that outlines no things, or a goal of another size.
+    """
+    if decoder not in DECODERS:
+        raise UnknownNameError("decoder", decoder, DECODERS)
+    folder, eye = folder_of(model), from_pretrained(model)
+    seen = SeenDistance.of(eye, {name: torch.from_numpy(np.array(v))[None] for name, v in goal.items()})
+    assert isinstance(eye, StateModel)
+    return DECODERS[decoder](folder, eye, seen, seed)
+
+
+def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
+    try:
+        guide = Guide.load(folder)
+    except CheckpointError:
+        return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
+    cost = TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
+    return Planned(eye, make_planner("guided"), cost, last=0.5, seed=seed)
+
+
+def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
+    return Looking(eye, cloning(Guide.load(folder), seen), EVERY)
+
+
+def _inverse(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
+    return Looking(eye, inverting(Inverse.load(folder), seen, Joint.load(folder), seed, EVERY), EVERY)
+
+
+def _joint(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
+    return Looking(eye, jointly(Joint.load(folder), seen, seed=seed), EVERY)
+
+
+DECODERS: dict[str, Callable[[Path, StateModel, SeenDistance, int], Actor]] = {
+    "planner": _planner,
+    "cloned": _cloned,
+    "inverse": _inverse,
+    "joint": _joint,
+}
+"""Name -> maker."""
