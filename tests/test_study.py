@@ -48,3 +48,18 @@ def test_conclusions_follow_from_figures() -> None:
     assert "true future, cloned" in told[0] and "planner" in told[1]
     assert any(line.startswith("planner: imagining costs 20 points (7 to 32)") for line in told)
     assert "112%" in told[-1]
+
+
+def test_heads_are_learned_once_and_lie_beside_the_model(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "heads"
+    options = ["guide", "--model", "push", "--data", str(data), "--minutes", "0.01", "--out", str(folder)]
+    assert main([*options, "--heads", "inverse"]) == 0
+    first = (folder / "inverse.safetensors").read_bytes()
+    assert main([*options, "--heads", "inverse", "guide"]) == 0
+    assert (folder / "inverse.safetensors").read_bytes() == first and (folder / "guide.safetensors").is_file()
+    capsys.readouterr()
+    assert main([*options, "--heads", "inverse", "guide"]) == 0
+    assert "were learned with these settings" in capsys.readouterr().out
+    assert main([*options, "--heads", "wish"]) == 2

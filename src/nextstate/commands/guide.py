@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ class Config:
     """Learn heads from a dataset: small networks on what a model sees, kept beside it for `nextstate act`.
 
     guide: how many steps it takes from one state to another, and which commands come first. inverse: which commands
-    lie between two states. joint: futures and commands drawn together.
+    lie between two states. joint: futures and commands drawn together. Heads that were learned with the same settings
+    are not learned again, so an interrupted command goes on with the next one.
     """
 
     model: Path
@@ -38,7 +40,8 @@ def main(argv: list[str]) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
     from nextstate.errors import SettingsError, UnknownNameError
-    from nextstate.models.pretrained import from_pretrained
+    from nextstate.models.folders import checksum, folder_of
+    from nextstate.models.pretrained import WEIGHTS, from_pretrained
     from nextstate.policies.learning import HEADS, Recollection, learn
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
@@ -51,15 +54,38 @@ def main(argv: list[str]) -> int:
     settle_threads()
     model, folder = from_pretrained(config.model), config.out or config.model
     folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "data": str(config.data),
+        "episodes": config.episodes,
+        "minutes": config.minutes,
+        "seed": config.seed,
+        "weights": checksum(folder_of(config.model) / WEIGHTS),
+    }
+    missing = [name for name in config.heads if not learned_before(folder / HEADS[name][0].file(), settings)]
+    if not missing:
+        print(f"all of {', '.join(config.heads)} were learned with these settings; they lie in {folder}")
+        return 0
     with bar("looking", "frames") as progress:
         seen = Recollection.of(model, config.data, config.seed, progress)
     if config.episodes:
         seen = seen.of_first(config.episodes)
-    for name in config.heads:
+    for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
             head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress)
         path = head.save(folder)
         told = {key: round(value, 5) for key, value in errors.items()}
-        write_json(path.with_suffix(".json"), {**provenance(f"nextstate guide {shlex.join(argv)}"), "errors": told})
+        record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings, "errors": told}
+        write_json(path.with_suffix(".json"), record)
         print(f"{name}: held-out error {told['commands']:.3f}, of no commands {told['commands_of_none']:.3f}; {path}")
     return 0
+
+
+def learned_before(path: Path, settings: Mapping[str, object]) -> bool:
+    """Whether a head is there that was learned with the same settings."""
+    import json
+
+    try:
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return path.is_file() and bool(record["settings"] == settings)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
