@@ -22,8 +22,8 @@ SAMPLES = 8
 OPEN = 0.05
 """A place counts that other actions would change by this much, in halves of the picture; a sense, by twice that."""
 
-OTHERS = 3
-"""Other windows whose actions are tried to find out."""
+OTHERS = 7
+"""Other windows whose actions are tried to find out: with its own as many as a suite has branches."""
 
 CHUNK = 32
 """Windows looked at together."""
