@@ -76,7 +76,8 @@ def main(argv: list[str]) -> int:
         told = {key: round(value, 5) for key, value in errors.items()}
         record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings, "errors": told}
         write_json(path.with_suffix(".json"), record)
-        print(f"{name}: held-out error {told['commands']:.3f}, of no commands {told['commands_of_none']:.3f}; {path}")
+        shown = ", ".join(f"{key} {value:g}" for key, value in told.items())
+        print(f"{name}: on episodes held out {shown}; {path}")
     return 0
 
 
