@@ -15,7 +15,7 @@ from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistance, TimeToGo
-from nextstate.planning.costs import look
+from nextstate.planning.costs import NEAR, look
 from nextstate.planning.planners.proposed import Proposed
 from nextstate.policies import Actor, Foreseen, Inverse, Joint, Looking, Planned
 from nextstate.policies.looking import Decide, cloning, inverting, jointly
@@ -63,7 +63,7 @@ class Tools:
     planner: Planner
     heads: Mapping[str, Head] = field(default_factory=dict)
     goal: str = "view"
-    near: float = 1.0
+    near: float = NEAR
     settings: Mapping[str, int | float] = field(default_factory=dict)
     candidates: int = 32
     descend: int = 0

@@ -47,7 +47,7 @@ class Config:
     """Planner of the ways that plan."""
     candidates: int = 40
     """Futures imagined in each round of the planner."""
-    near: float = 1.0
+    near: float = 60.0
     """With --goal time: weight of plain distance beside steps to go."""
     descend: int = 0
     """Way proposals: steps down the gradient from the best."""

@@ -51,7 +51,7 @@ class Config:
     """Futures imagined in each round."""
     horizon: int = 10
     """Steps looked ahead."""
-    near: float = 8.0
+    near: float = 60.0
     """Weight of plain distance beside steps to go."""
     seed: int = 0
     """Of the heads."""

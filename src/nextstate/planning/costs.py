@@ -94,9 +94,13 @@ class LatentDistance:
         return (here - there[rows]).square().mean(dim=-1)  # type: ignore[no-any-return]
 
 
+BLUNT = 0.1
+"""Gap, in tenths of half a picture, below which a distance grows with its square: any nearer is hardly seen."""
+
+
 @dataclass(frozen=True)
 class SeenDistance:
-    """How far things are from where an eye sees them in the goal's pictures, in tenths of half a picture, squared.
+    """How far things are from where an eye sees them in the goal's pictures, in tenths of half a picture.
 
     Futures of the eye's own model tell places without a picture being drawn; those of any other model, the oracle's
     among them, are looked at with the same eye, so that planning in either is led by the same measure.
@@ -138,7 +142,8 @@ class SeenDistance:
     def __call__(self, future: Future) -> Tensor:
         gap = (self.state(future)["places"] - _of_rows(self.places, future)) / PACE
         there = _of_rows(self.there, future) * (1.0 if self.matters is None else self.matters)
-        return (gap.square().sum(dim=-1) * there).sum(dim=-1) / there.sum(dim=-1).clamp_min(1e-6)
+        far = (gap.square().sum(dim=-1) + BLUNT**2).sqrt() - BLUNT
+        return (far * there).sum(dim=-1) / there.sum(dim=-1).clamp_min(1e-6)
 
     def state(self, future: Future) -> Mapping[str, Tensor]:
         """What the eye makes of every imagined step: places, codes and what is felt, ``(N, H, ...)``."""
@@ -148,6 +153,10 @@ class SeenDistance:
         size = next(iter(states.values())).shape[:2]
         seen = look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
         return {name: values.view(*size, *values.shape[1:]) for name, values in seen.items()}
+
+
+NEAR = 60.0
+"""Steps that are worth a mean gap of a tenth of half a picture: a guide's steps are known to a few, no finer."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ class TimeToGo:
 
     guide: Guide
     seen: SeenDistance
-    near: float = 1.0
+    near: float = NEAR
 
     def __call__(self, future: Future) -> Tensor:
         return self._told(future)[0] + self.near * self.seen(future)
