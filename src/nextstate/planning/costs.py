@@ -184,7 +184,8 @@ class TimeToGo:
         flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
         wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
-        steps, commands = self.guide(flat, wanted, there)
+        with self.seen.eye.precision():
+            steps, commands = self.guide(flat, wanted, there)
         return steps.view(size), commands[:, 0].view(*size, -1)
 
 
