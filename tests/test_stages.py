@@ -130,4 +130,4 @@ def test_what_stands_out_counts_in_outlines_even_when_still() -> None:
     def gain(weights: torch.Tensor) -> float:
         return float(mixture(shared, picture, weights) - mixture(apart, picture, weights))
 
-    assert gain(0.2 + weight) > 3 * gain(torch.full_like(weight, 0.2)) > 0
+    assert gain(0.2 + weight) > 2 * gain(torch.full_like(weight, 0.2)) > 0

@@ -14,7 +14,7 @@ from nextstate.studies.decoding import says
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study") / "data"
-    assert main(["record", "push", "--episodes", "8", "--out", str(out)]) == 0
+    assert main(["record", "--world", "push", "--episodes", "8", "--out", str(out)]) == 0
     return out
 
 

@@ -1,4 +1,4 @@
-"""``nextstate study``: settle an open question by experiment."""
+"""``nextstate study decoding``: settle an open question by experiment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ class Config:
     in the output folder, and the same command goes on where it was interrupted.
     """
 
-    question: str
-    """Which question: decoding."""
     data: Path
     """LeRobot v3 dataset to learn from."""
     world: str = "push"
@@ -62,8 +60,9 @@ class Config:
 def main(argv: list[str]) -> int:
     import tyro
 
-    config = tyro.cli(Config, prog="nextstate study", args=argv)
-    check(config)
+    question, options = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("decoding", argv)
+    config = tyro.cli(Config, prog="nextstate study decoding", args=options)
+    check(question, config)
     from nextstate.acting.notes import Notes
     from nextstate.acting.ways import Tools
     from nextstate.commands.find import find_model, model_size
@@ -131,14 +130,14 @@ def _one_bar_at_a_time(
     return show
 
 
-def check(config: Config) -> None:
+def check(question: str, config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
     from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.studies.decoding import DECODERS
     from nextstate.worlds import WORLDS
 
     for kind, given, known in (
-        ("question", [config.question], STUDIES),
+        ("question", [question], STUDIES),
         ("world", [config.world], tuple(WORLDS)),
         ("decoder", config.decoders, tuple(DECODERS)),
     ):

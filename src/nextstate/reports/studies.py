@@ -65,10 +65,9 @@ def _row(name: str, count: str, kind: str, row: Mapping[str, Any]) -> str:
 def _curves(table: Mapping[str, Any], kind: str) -> str:
     counts = [int(count) for count in next(iter(table.values()))[kind]]
     places: Sequence[float] = [math.log2(count) for count in counts]
-    low, high = places[0] - 0.5, places[-1] + 0.5
     plot = Plot(
         f"success of decoders, {kind} futures",
-        (low, high),
+        (places[0] - 0.5, places[-1] + 0.5),
         (0.0, 1.0),
         ((), (0, 0.25, 0.5, 0.75, 1.0)),
         ("demonstrations", "goals reached"),
@@ -80,6 +79,7 @@ def _curves(table: Mapping[str, Any], kind: str) -> str:
         rows = [kinds[kind][str(count)]["strict"] for count in counts]
         plot.line(places, [row["rate"] for row in rows], tone, name)
         for place, row in zip(places, rows, strict=True):
-            plot.bar(place, *row["interval"], tone)
+            low, high = row["interval"]
+            plot.bar(place, low, high, tone)
             plot.dot(place, row["rate"], tone, 3, f"{name}: {row['rate']:.0%}")
     return plot.render()

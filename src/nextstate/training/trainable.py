@@ -95,7 +95,7 @@ def module_of(model: Trainable) -> nn.Module:
 
 def to_tensors(batch: Mapping[str, np.ndarray], device: torch.device) -> dict[str, Tensor]:
     """A batch as tensors in the stored types, on the device."""
-    tensors = {name: torch.from_numpy(np.require(array, requirements="CW")) for name, array in batch.items()}
+    tensors = {name: torch.from_numpy(np.require(array, requirements=("C", "W"))) for name, array in batch.items()}
     if device.type == "cpu":
         return tensors
     return {name: t.pin_memory().to(device, non_blocking=True) for name, t in tensors.items()}
