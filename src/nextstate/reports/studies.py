@@ -68,12 +68,12 @@ def _curves(table: Mapping[str, Any], kind: str) -> str:
     plot = Plot(
         f"success of decoders, {kind} futures",
         (places[0] - 0.5, places[-1] + 0.5),
-        (0.0, 1.0),
+        (-0.12, 1.0),
         ((), (0, 0.25, 0.5, 0.75, 1.0)),
         ("demonstrations", "goals reached"),
     )
     for place, count in zip(places, counts, strict=True):
-        plot.note(place, -0.14, str(count), "middle")
+        plot.note(place, -0.12, str(count), "middle")
     for index, (name, kinds) in enumerate(table.items()):
         tone = f"group group{index % 6}"
         rows = [kinds[kind][str(count)]["strict"] for count in counts]
