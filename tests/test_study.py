@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nextstate.cli import main
-from nextstate.studies.decoding import says
+from nextstate.studies.decoding import DECODERS, says
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,15 @@ def test_the_study_of_decoding(data: Path, tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "decoding"
     options = ["study", "decoding", "--data", str(data), "--demonstrations", "3", "6", "--minutes", "0.01"]
     options += ["--tasks", "1", "--seeds", "1", "--steps", "6", "--candidates", "6", "--out", str(out)]
-    assert main([*options, "--decoders", "cloned", "planner"]) == 0
+    assert main([*options, "--decoders", *DECODERS]) == 0
     found = json.loads((out / "decoding.json").read_text())
-    assert set(found["decoders"]) == {"cloned", "planner"} and found["decoders"]["cloned"]["oracle"]["3"]["strict"]
+    assert set(found["decoders"]) == set(DECODERS) and found["decoders"]["cloned"]["oracle"]["3"]["strict"]
+    rows = [row for kinds in found["decoders"].values() for counts in kinds.values() for row in counts.values()]
+    assert rows and all(row["strict"]["trials"] == 1 and row["died"] == 0 for row in rows)
     page = (out / "decoding.html").read_text()
     assert all(sentence.split(":")[0] in page for sentence in found["says"])
     lines = len((out / "trials.jsonl").read_text().splitlines())
-    assert main([*options, "--decoders", "cloned", "planner"]) == 0
+    assert main([*options, "--decoders", *DECODERS]) == 0
     assert len((out / "trials.jsonl").read_text().splitlines()) == lines
     capsys.readouterr()
     assert main([*options, "--decoders", "wish"]) == 2

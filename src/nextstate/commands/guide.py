@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
     if not config.minutes > 0:
         raise SettingsError(f"--minutes {config.minutes}: it must be above 0.")
     settle_threads()
-    model, folder = from_pretrained(config.model), config.out or config.model
+    model, folder = from_pretrained(config.model), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),

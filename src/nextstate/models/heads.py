@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from nextstate.errors import CheckpointError, StorageError
 from nextstate.models.dynamics import PACE, Interaction, relative_features
+from nextstate.models.folders import force_to_disk
 
 FAR = 10.0
 """Tenths of half a picture beyond which a thing is merely far from its goal."""
@@ -65,6 +66,7 @@ class Head(nn.Module):
         path, beside = folder / self.file(), folder / f".{self.file()}.unfinished"
         try:
             beside.write_bytes(self.to_bytes())
+            force_to_disk(beside)
             beside.replace(path)
         except OSError as error:
             beside.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from nextstate.models.world_model import StateModel
 from nextstate.planning.costs import SeenDistance, look
 from nextstate.planning.guide import Guide
 from nextstate.policies.inverse import Inverse
-from nextstate.policies.joint import Joint
+from nextstate.policies.joint import STEPS, Joint
 from nextstate.worlds import Snapshot
 
 State = Mapping[str, Tensor]
@@ -137,8 +137,6 @@ def inverting(inverse: Inverse, goal: SeenDistance, source: Joint | Foreseen, se
 
 def jointly(joint: Joint, goal: SeenDistance, foreseen: Foreseen | None = None, seed: int = 0) -> Decide:
     """Draws a future and the commands to it together; given a future, the commands alone."""
-    from nextstate.policies.joint import STEPS
-
     generator = torch.Generator().manual_seed(seed)
 
     def decide(state: State, step: int) -> Decision:
