@@ -197,6 +197,7 @@ def test_what_cannot_be_planned_is_named() -> None:
         ("blocks must fill", {"block": 3}),
         ("at least 1", {"horizon": 0}),
         ("caution compares", {"caution": 1.0}),
+        ("divide the horizon", {"stride": 3}),
         ("leave no room", {"low": torch.ones(2), "high": torch.ones(2)}),
     ]
     for message, more in mistakes:
@@ -227,9 +228,9 @@ def test_what_cannot_be_planned_is_named() -> None:
 class Adviser(StateDistance):
     """Knows the way: straight ahead, half as fast as one could."""
 
-    def commands(self, future: Future) -> Tensor:
+    def advise(self, future: Future) -> tuple[Tensor, Tensor]:
         gap = self.wanted[future.rows][:, None] - future.states("proprio")["proprio"]
-        return 0.5 * gap.sign()
+        return self(future), 0.5 * gap.sign()
 
 
 def test_a_planner_that_asks_its_way_needs_few_candidates() -> None:
@@ -239,3 +240,12 @@ def test_a_planner_that_asks_its_way_needs_few_candidates() -> None:
     alone = told.plan(problem(goals))
     assert (asked.cost < 0.3 * alone.cost).all()
     assert ((0.1 * asked.actions.sum(dim=1)) * goals > 0).all()
+
+
+def test_what_was_judged_on_the_way_costs_what_it_costs_judged_anew() -> None:
+    goals = torch.tensor([[0.35, -0.35], [-0.35, 0.35]])
+    asked = problem(goals, cost=Adviser("proprio", goals), block=2, stride=2, last=0.5)
+    plan = make_planner("guided", candidates=4, polish=0).plan(asked)
+    assert torch.allclose(plan.cost, asked.evaluate(plan.commands[:, None])[:, 0])
+    seldom, always = (problem(goals, stride=stride, last=0.0).evaluate(torch.ones(2, 1, 8, 2)) for stride in (8, 1))
+    assert torch.equal(seldom, problem(goals, last=1.0).evaluate(torch.ones(2, 1, 8, 2))) and (seldom != always).all()

@@ -172,11 +172,12 @@ class TimeToGo:
     near: float = NEAR
 
     def __call__(self, future: Future) -> Tensor:
-        return self._told(future)[0] + self.near * self.seen(future)
+        return self.advise(future)[0]
 
-    def commands(self, future: Future) -> Tensor:
-        """What recorded policies did in such states on the way to such a goal, ``(N, H, A)``."""
-        return self._told(future)[1]
+    def advise(self, future: Future) -> tuple[Tensor, Tensor]:
+        """Cost ``(N, H)`` of states; what recorded policies did in such, on the way to such a goal, ``(N, H, A)``."""
+        steps, commands = self._told(future)
+        return steps + self.near * self.seen(future), commands
 
     def _told(self, future: Future) -> tuple[Tensor, Tensor]:
         state = self.seen.state(future)

@@ -76,6 +76,7 @@ class Problem:
         horizon: H, steps looked ahead.
         block: steps for which a command is held.
         low, high: bounds ``(A,)`` of commands, within [-1, 1].
+        stride: steps from one whose cost is asked to the next, up to the last; must divide the horizon.
         last: how much more than another the last step counts: 0 for the plain sum, 1 for the last step alone.
         caution: weight of the standard deviation of the cost among sampled futures.
         samples: sampled futures by which that is judged; 0 for the central one alone.
@@ -92,6 +93,7 @@ class Problem:
     block: int = 1
     low: Tensor | None = None
     high: Tensor | None = None
+    stride: int = 1
     last: float = 0.0
     caution: float = 0.0
     samples: int = 0
@@ -104,6 +106,8 @@ class Problem:
                 f"a horizon of {self.horizon} steps in blocks of {self.block}: both must be at least 1, and blocks "
                 "must fill the horizon."
             )
+        if self.stride < 1 or self.horizon % self.stride:
+            raise PlanningError(f"stride {self.stride}: it must be at least 1 and divide the horizon, {self.horizon}.")
         if not 0 <= self.last <= 1 or self.caution < 0 or self.samples < 0 or self.chunk < 1:
             raise PlanningError(
                 f"last {self.last} must lie in [0, 1], caution {self.caution} and samples {self.samples} at least 0, "
@@ -155,7 +159,17 @@ class Problem:
             self._costs(rows[start : start + self.chunk], actions[start : start + self.chunk])
             for start in range(0, len(rows), self.chunk)
         ]
-        costs = torch.cat(parts).view(size, candidates)
+        return self._sound(torch.cat(parts).view(size, candidates))
+
+    def total(self, costs: Tensor) -> Tensor:
+        """Costs ``(B, K)`` of candidates, from those of the steps that each was seen to take, ``(B, K, S)``.
+
+        Raises:
+            PlanningError: as `evaluate`.
+        """
+        return self._sound(self._summed(costs))
+
+    def _sound(self, costs: Tensor) -> Tensor:
         sound = costs.isfinite()
         self.count.imagined += costs.numel()
         if not bool(sound.all()):
@@ -174,12 +188,15 @@ class Problem:
         start = self.belief.select(rows.tolist())
         totals = []
         for sample in range(self.samples) if self.samples else (None,):
-            future = Future(self.model, start, self.model.imagine(start, actions, sample), rows)
-            costs = self.cost(future)
-            totals.append((1 - self.last) * costs.mean(dim=1) + self.last * costs[:, -1])
+            span = self.model.imagine(start, actions, sample)
+            seldom = span.map(lambda tensor: tensor[:, self.stride - 1 :: self.stride]) if self.stride > 1 else span
+            totals.append(self._summed(self.cost(Future(self.model, start, seldom, rows))))
         stacked = torch.stack(totals)
         mean = stacked.mean(dim=0)
         return mean + self.caution * stacked.std(dim=0) if self.caution else mean
+
+    def _summed(self, costs: Tensor) -> Tensor:
+        return (1 - self.last) * costs.mean(dim=-1) + self.last * costs[..., -1]
 
 
 @dataclass(frozen=True)

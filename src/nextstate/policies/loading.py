@@ -20,6 +20,9 @@ from nextstate.policies.looking import Looking, cloning, inverting, jointly
 from nextstate.policies.planned import Planned
 from nextstate.policies.protocol import Actor
 
+BLOCK = 2
+"""Steps for which a planned command is held, and after each of which a plan is judged."""
+
 EVERY = 2
 """Commands done of each decision."""
 
@@ -52,7 +55,7 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
     except CheckpointError:
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
     cost = TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
-    return Planned(eye, make_planner("guided"), cost, last=0.5, seed=seed)
+    return Planned(eye, make_planner("guided"), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
 def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:

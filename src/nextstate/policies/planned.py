@@ -21,7 +21,8 @@ class Planned:
 
     Args:
         model: in which it plans. planner: how. cost: what is wanted, for a batch of one instant.
-        horizon: steps looked ahead. block: steps for which a command is held. last, caution, samples: see `Problem`.
+        horizon: steps looked ahead. block: steps for which a command is held.
+        stride, last, caution, samples: see `Problem`.
         every: steps acted before planning again, at most the horizon.
         seed: of the planner; each planning has its own, counted from here.
     """
@@ -34,6 +35,7 @@ class Planned:
         horizon: int = 10,
         block: int = 2,
         every: int = 2,
+        stride: int = 1,
         last: float = 0.0,
         caution: float = 0.0,
         samples: int = 0,
@@ -43,7 +45,7 @@ class Planned:
             raise PlanningError(f"every {every}: plan again after whole blocks of {block}, within {horizon} steps.")
         self.model, self.planner, self.cost = model, planner, cost
         self.horizon, self.block, self.every, self.seed = horizon, block, every, seed
-        self.options = {"last": last, "caution": caution, "samples": samples}
+        self.options = {"stride": stride, "last": last, "caution": caution, "samples": samples}
         self.reset()
 
     def reset(self) -> None:
@@ -102,7 +104,7 @@ class Planned:
             problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
             start = None if self.found is None else self.found.rest(self._acted // self.block)
             plan = self.planner.plan(problem, start, self.seed + self._plans)
-            self.imagined = self.model.imagine(belief, plan.actions)
+            self.imagined = self.model.imagine(belief, plan.actions[:, : self.every])
         self._plans += 1
         return plan
 

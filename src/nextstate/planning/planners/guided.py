@@ -12,8 +12,8 @@ from nextstate.planning.planners.icem import ICEM, coloured
 from nextstate.planning.planners.search import Search, check_counts
 from nextstate.planning.problem import Future, Plan, Problem
 
-Commands = Callable[[Future], Tensor]
-"""What a guide would do in every imagined state, ``(N, H, A)``."""
+Advise = Callable[[Future], tuple[Tensor, Tensor]]
+"""Cost ``(N, H)`` of imagined states, and what a guide would do in each, ``(N, H, A)``."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Guided:
     """Proposals, the best of them, and a short search around it.
 
     A policy that was learned from recordings knows how one usually goes about it, but not what comes of it here; a
-    model knows what comes of it. Costs that know a policy (`TimeToGo`) have a method ``commands``; with any other
+    model knows what comes of it. Costs that know a policy (`TimeToGo`) have a method ``advise``; with any other
     cost, proposals are drawn blindly.
 
     Args:
@@ -41,34 +41,41 @@ class Guided:
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         check_counts(candidates=self.candidates)
         search = Search(problem, seed, start)
-        proposed = self._proposals(problem, search)
-        search.score(torch.cat([search.start[:, None], proposed], dim=1))
+        noise = coloured(search.normal(problem.instants, self.candidates, *problem.shape), self.colour)
+        amount = torch.linspace(0, self.wander, self.candidates)[None, :, None, None]
+        advise: Advise | None = getattr(problem.cost, "advise", None)
+        if advise is None:
+            drawn = problem.bounded(search.start[:, None] + amount * noise)
+            search.score(torch.cat([search.start[:, None], drawn], dim=1))
+        else:
+            heeded = torch.arange(self.candidates) < max(self.candidates - round(self.blind * self.candidates), 1)
+            noise *= torch.where(heeded[:, None, None], amount, 1.0)
+            self._follow(problem, search, advise, noise, heeded.float())
         if self.polish:
             around = ICEM(self.polish, rounds=self.rounds, elites=max(self.polish // 6, 2), spread=0.3)
             better = around.plan(problem, search.best, seed + 1)
-            search.score(better.commands[:, None])
+            search.rated(better.commands[:, None], better.cost[:, None])
         return search.plan()
 
     @torch.no_grad()
-    def _proposals(self, problem: Problem, search: Search) -> Tensor:
-        """``(B, candidates, blocks, A)``."""
-        size, count = problem.instants, self.candidates
-        noise = coloured(search.normal(size, count, *problem.shape), self.colour)
-        amount = torch.linspace(0, self.wander, count)[None, :, None, None]
-        ask: Commands | None = getattr(problem.cost, "commands", None)
-        if ask is None:
-            return problem.bounded(search.start[:, None] + amount * noise)
-        asked = max(count - round(self.blind * count), 1)
-        noise[:, :asked] *= amount[:, :asked]
+    def _follow(self, problem: Problem, search: Search, advise: Advise, noise: Tensor, heeded: Tensor) -> None:
+        """Imagines block by block what the guide would do, and rates it on the way; the start comes along."""
+        size, count = problem.instants, self.candidates + 1
         rows = torch.arange(size).repeat_interleave(count)
         belief = problem.belief.repeat(count)
-        span = belief.map(lambda tensor: tensor[:, None])
-        heeded = (torch.arange(count) < asked).float().repeat(size)[:, None]
-        commands = []
+        span, costs, commands = belief.map(lambda tensor: tensor[:, None]), [], []
         for block in range(problem.shape[0]):
-            told = ask(Future(problem.model, belief, span, rows))[:, -1]
-            commands.append(problem.bounded(heeded * told + noise[:, :, block].flatten(0, 1)))
-            held = commands[-1][:, None].expand(-1, problem.block, -1)
-            span = problem.model.imagine(span.map(lambda tensor: tensor[:, -1]), held)
-        problem.count.imagined += len(rows)
-        return torch.stack(commands, dim=1).view(size, count, *problem.shape)
+            cost, told = advise(Future(problem.model, belief, span, rows))
+            costs.append(cost)
+            drawn = heeded[:, None] * told[:, 0].view(size, count, -1)[:, 1:] + noise[:, :, block]
+            chosen = torch.cat([search.start[:, None, block], problem.bounded(drawn)], dim=1)
+            commands.append(chosen)
+            held = chosen.flatten(0, 1)[:, None].expand(-1, problem.block, -1)
+            imagined = problem.model.imagine(span.map(lambda tensor: tensor[:, 0]), held)
+            span = imagined.steps([problem.block - 1])
+        costs.append(advise(Future(problem.model, belief, span, rows))[0])
+        drawn = torch.stack(commands, dim=2)
+        if problem.samples or problem.stride != problem.block:
+            search.score(drawn)
+        else:
+            search.rated(drawn, problem.total(torch.cat(costs[1:], dim=1).view(size, count, -1)))

@@ -42,7 +42,10 @@ class Search:
 
     def score(self, candidates: Tensor) -> Tensor:
         """Costs ``(B, K)`` of candidates ``(B, K, blocks, A)``; keeps the best of each instant."""
-        costs = self.problem.evaluate(candidates)
+        return self.rated(candidates, self.problem.evaluate(candidates))
+
+    def rated(self, candidates: Tensor, costs: Tensor) -> Tensor:
+        """As `score`, of candidates whose costs ``(B, K)`` are known already."""
         lowest, index = costs.min(dim=1)
         better = lowest < self.cost
         found = candidates[torch.arange(len(index)), index]
