@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
         config.horizon,
         config.block,
         config.every,
-        config.last,
+        last=config.last,
         seed=config.seed,
     )
     world.reset(seed=config.seed)
