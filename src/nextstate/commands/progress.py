@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 
 @contextmanager
@@ -21,3 +21,16 @@ def bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task[0], completed=done, total=total)  # type: ignore[arg-type]
 
         yield report
+
+
+def one_bar_at_a_time(
+    stack: ExitStack, bar: Callable[[str, str], object] = bar
+) -> Callable[[str], Callable[[int, int], None]]:
+    """Bars that close when the next one opens, from what each is about."""
+
+    def show(what: str) -> Callable[[int, int], None]:
+        stack.pop_all().close()
+        opened: Callable[[int, int], None] = stack.enter_context(bar(what, ""))  # type: ignore[arg-type]
+        return opened
+
+    return show

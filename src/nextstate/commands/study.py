@@ -1,14 +1,13 @@
-"""``nextstate study decoding``: settle an open question by experiment."""
+"""``nextstate study QUESTION``: settle an open question by experiment."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STUDIES = ("decoding",)
+STUDIES = ("decoding", "honesty")
 
 QUESTION = "How should motor commands be decoded, even from a perfect future?"
 
@@ -61,12 +60,20 @@ def main(argv: list[str]) -> int:
     import tyro
 
     question, options = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("decoding", argv)
+    if question not in STUDIES:
+        from nextstate.errors import UnknownNameError
+
+        raise UnknownNameError("question", question, STUDIES)
+    if question == "honesty":
+        from nextstate.commands import honesty
+
+        return honesty.main(options)
     config = tyro.cli(Config, prog="nextstate study decoding", args=options)
-    check(question, config)
+    check(config)
     from nextstate.acting.notes import Notes
     from nextstate.acting.ways import Tools
     from nextstate.commands.find import find_model, model_size
-    from nextstate.commands.progress import bar
+    from nextstate.commands.progress import bar, one_bar_at_a_time
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.evaluation.oracle import Oracle
     from nextstate.planning import make_planner
@@ -106,7 +113,7 @@ def main(argv: list[str]) -> int:
     with bar("looking", "frames") as progress:
         seen = Recollection.of(model, config.data, config.seed, progress)
     with ExitStack() as stack:
-        show = _one_bar_at_a_time(stack, bar)
+        show = one_bar_at_a_time(stack)
         decoding.run(design, world, tools, seen, config.out, notes, show)
     found = decoding.conclude(design, notes)
     command = f"nextstate study {shlex.join(argv)}"
@@ -117,27 +124,13 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _one_bar_at_a_time(
-    stack: ExitStack, bar: Callable[[str, str], object]
-) -> Callable[[str], Callable[[int, int], None]]:
-    """Bars that close when the next one opens."""
-
-    def show(what: str) -> Callable[[int, int], None]:
-        stack.pop_all().close()
-        opened: Callable[[int, int], None] = stack.enter_context(bar(what, ""))  # type: ignore[arg-type]
-        return opened
-
-    return show
-
-
-def check(question: str, config: Config) -> None:
+def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
     from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.studies.decoding import DECODERS
     from nextstate.worlds import WORLDS
 
     for kind, given, known in (
-        ("question", [question], STUDIES),
         ("world", [config.world], tuple(WORLDS)),
         ("decoder", config.decoders, tuple(DECODERS)),
     ):

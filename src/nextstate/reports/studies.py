@@ -22,7 +22,6 @@ def decoding_page(question: str, found: Mapping[str, Any], made: str) -> str:
         (_curves(table, "imagined"), "On imagined futures: goals reached and held, against demonstrations."),
         (_curves(table, "oracle"), "Given the true future: what still fails is the decoding."),
     ]
-    figures = "".join(f"<figure>{plot}<figcaption>{words}</figcaption></figure>" for plot, words in plots)
     head = ("decoder", "demonstrations", "future", "strict", "95 %", "touched", "missed by", "ms a decision")
     rows = [
         _row(name, count, kind, row)
@@ -31,9 +30,32 @@ def decoding_page(question: str, found: Mapping[str, Any], made: str) -> str:
         for count, row in counts.items()
     ]
     rows += [_row(name, "", "", row) for name, row in found["references"].items()]
+    note = (
+        "Missed by: how far from where it was expected the farthest thing was after a decision, in shares of half the "
+        "picture."
+    )
+    return page(question, found["says"], plots, head, rows, note, made)
+
+
+def page(
+    question: str,
+    says: Sequence[str],
+    plots: Sequence[tuple[str, str]],
+    head: Sequence[str],
+    rows: Sequence[str],
+    note: str,
+    made: str,
+) -> str:
+    """One page of a study.
+
+    Args:
+        says: sentences. plots: SVG and the words below it. head: titles of the table. rows: of it, as HTML.
+        note: what a reader of the table has to know. made: the command.
+    """
+    figures = "".join(f"<figure>{plot}<figcaption>{words}</figcaption></figure>" for plot, words in plots)
     titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     style = files("nextstate.reports").joinpath("report.css").read_text(encoding="utf-8")
-    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in found["says"])
+    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in says)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -42,8 +64,7 @@ def decoding_page(question: str, found: Mapping[str, Any], made: str) -> str:
         f'<body><main><header><p class="wordmark">nextstate</p><h1>{escape(question)}</h1></header>'
         f'<ul>{said}</ul><div class="plots">{figures}</div>'
         f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-        "<p>Missed by: how far from where it was expected the farthest thing was after a decision, in shares of half "
-        f"the picture.</p><p><code>{escape(made)}</code></p></main></body></html>\n"
+        f"<p>{escape(note)}</p><p><code>{escape(made)}</code></p></main></body></html>\n"
     )
 
 
@@ -59,6 +80,11 @@ def _row(name: str, count: str, kind: str, row: Mapping[str, Any]) -> str:
         missed,
         f"{row['milliseconds']:g}",
     )
+    return table_row(name, cells)
+
+
+def table_row(name: str, cells: Sequence[str]) -> str:
+    """A row of a table, as HTML."""
     return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
 
 
