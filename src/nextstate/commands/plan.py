@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from nextstate.evaluation.readout import Readout
     from nextstate.imagination import Instant
     from nextstate.models.protocol import WorldModel
+    from nextstate.planning import Cost
     from nextstate.policies import Planned
     from nextstate.worlds import World
 
@@ -32,8 +35,9 @@ class Config:
     """Which world; `nextstate worlds` lists them."""
     model: str = ""
     """Folder of a model, the world of a shipped one, or oracle (the true simulator); by default the shipped one."""
-    planner: str = "icem"
-    """shooting, cem, icem, mppi, gradient, guided or tree."""
+    planner: str = ""
+    """shooting, cem, icem, mppi, gradient, guided or tree; by default guided where the goal is a picture and a guide
+    lies beside the model (see `nextstate guide`), else icem."""
     candidates: int = 96
     """Futures imagined in each round of a planner."""
     horizon: int = 10
@@ -68,7 +72,7 @@ def main(argv: list[str]) -> int:
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination import Futures, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
-    from nextstate.planning import goal_from, make_planner
+    from nextstate.planning import TimeToGo, goal_from, make_planner
     from nextstate.policies import Planned
     from nextstate.provenance import provenance
     from nextstate.worlds import Branches, make_world
@@ -79,7 +83,11 @@ def main(argv: list[str]) -> int:
     world = make_world(config.world, size=model_size(name))
     model = find_model(name, world)
     readout = find_readout(name, world, list(model.spec.modalities))
-    goal = goal_from(config.goal, model.spec.modalities, readout)
+    world.reset(seed=config.seed)
+    before = policy_named(world, config.before, config.seed)
+    instant = reach(world, config.seed, config.step, before, model.spec.context)
+    goal = goal_from(config.goal, model.spec.modalities, readout, seen_by(name, model, instant))
+    config = replace(config, planner=config.planner or ("guided" if isinstance(goal, TimeToGo) else "icem"))
     actor = Planned(
         model,
         make_planner(config.planner, **settings_of(config)),
@@ -90,9 +98,6 @@ def main(argv: list[str]) -> int:
         last=config.last,
         seed=config.seed,
     )
-    world.reset(seed=config.seed)
-    before = policy_named(world, config.before, config.seed)
-    instant = reach(world, config.seed, config.step, before, model.spec.context)
     done = act(world, actor, instant, config.steps)
     pictures = ["rgb"] if "rgb" in model.spec.modalities else list(done["imagined"])[:1]
     truth = Branches({n: v[None] for n, v in done["states"].items()}, done["outcomes"][None], done["events"][None])
@@ -118,6 +123,21 @@ def main(argv: list[str]) -> int:
     print(f"{record['milliseconds_per_decision']} ms per decision ({config.planner}, {model.spec.name})")
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
+
+
+def seen_by(name: str, model: WorldModel, instant: Instant) -> Callable[[Tensor], Cost] | None:
+    """How a goal that is a picture costs: what the eye of a model with things makes of it, else pixels."""
+    import torch
+
+    from nextstate.models.folders import folder_of
+    from nextstate.models.world_model import StateModel
+    from nextstate.planning import SeenDistance
+    from nextstate.policies.loading import led
+
+    if not isinstance(model, StateModel):
+        return None
+    now = {kind: torch.from_numpy(instant.now(kind).copy())[None] for kind in model.images}
+    return lambda picture: led(folder_of(name), SeenDistance.of(model, {"rgb": picture}, now))
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning.guide import Guide
+from nextstate.planning.likeness import filled_in
 from nextstate.planning.problem import Cost, Future
 
 
@@ -117,8 +118,12 @@ class SeenDistance:
     matters: Tensor | None = None
 
     @staticmethod
-    def of(eye: WorldModel, goal: Mapping[str, Tensor]) -> SeenDistance:
-        """For a goal as pictures, modality -> ``(B, *shape)``: those it lacks count as unremarkable.
+    def of(eye: WorldModel, goal: Mapping[str, Tensor], now: Mapping[str, Tensor] | None = None) -> SeenDistance:
+        """For a goal as pictures, modality -> ``(B, *shape)``.
+
+        Args:
+            now: the present, ``(1, *shape)``, from which pictures that the goal lacks are filled in; without it
+                they count as unremarkable, and things are seen less well.
 
         Raises:
             PlanningError: for a model that outlines no things, and for pictures of another size.
@@ -126,9 +131,12 @@ class SeenDistance:
         if not isinstance(eye, StateModel):
             raise PlanningError(f"{eye.spec.name} outlines no things; give the goal as a picture or as readings.")
         size = len(next(iter(goal.values())))
+        needed = [name for name in eye.images if name != "motion"]
+        if now is not None:
+            goal = filled_in(goal, now, needed)
         states = {}
         for name, kind in eye.spec.modalities.items():
-            shown = name in goal and name in eye.images and name != "motion"
+            shown = name in goal and name in needed
             values = goal[name] if shown else kind.denormalise(torch.zeros(size, *kind.shape))
             if tuple(values.shape[1:]) != tuple(kind.shape):
                 raise PlanningError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,12 @@ def names_of(world: type[World]) -> list[str]:
     return [name for names in world.outcome_groups.values() for name in names]
 
 
-def goal_from(texts: Sequence[str], spec: StateSpec, readout: Readout | None = None) -> Cost:
+def goal_from(
+    texts: Sequence[str],
+    spec: StateSpec,
+    readout: Readout | None = None,
+    pictured: Callable[[Tensor], Cost] | None = None,
+) -> Cost:
     """The cost that several goals in words or files ask for together.
 
     Args:
@@ -68,19 +73,20 @@ def goal_from(texts: Sequence[str], spec: StateSpec, readout: Readout | None = N
             (``red_x=0.2,red_y=0``), or an event (``toppled``, ``not spilled``).
         spec: modalities that the model foresees.
         readout: reads outcomes and events; without one they cannot be goals.
+        pictured: from a picture ``(1, h, w, 3)`` to a cost; pixels are compared by default.
 
     Raises:
         PlanningError: for a goal that cannot be read. UnknownNameError: for names that nothing has.
     """
     if not texts:
         raise PlanningError("no goal; give a picture, readings such as proprio[0]=0.1, or an event.")
-    parts = [_one(text.strip(), spec, readout) for text in texts]
+    parts = [_one(text.strip(), spec, readout, pictured or PictureDistance) for text in texts]
     return parts[0] if len(parts) == 1 else Sum([(cost, 1.0) for cost in parts])
 
 
-def _one(text: str, spec: StateSpec, readout: Readout | None) -> Cost:
+def _one(text: str, spec: StateSpec, readout: Readout | None, pictured: Callable[[Tensor], Cost]) -> Cost:
     if text.lower().endswith((".png", ".jpg", ".jpeg", ".webp")):
-        return _picture(Path(text), spec)
+        return pictured(_picture(Path(text), spec))
     if "=" in text:
         return _values(text, spec, readout)
     found = EVENT.fullmatch(text)
@@ -92,7 +98,7 @@ def _one(text: str, spec: StateSpec, readout: Readout | None) -> Cost:
     return Probability(event_probability(able, found["name"]), wanted=not found["no"])
 
 
-def _picture(path: Path, spec: StateSpec) -> Cost:
+def _picture(path: Path, spec: StateSpec) -> Tensor:
     from PIL import Image, UnidentifiedImageError
 
     if "rgb" not in spec:
@@ -108,7 +114,7 @@ def _picture(path: Path, spec: StateSpec) -> Cost:
             f"goal {path} is {picture.shape[1]}x{picture.shape[0]} pixels, the model foresees {width}x{height}; "
             "give a picture of this world and size."
         )
-    return PictureDistance(torch.from_numpy(picture.copy())[None])
+    return torch.from_numpy(picture.copy())[None]
 
 
 def _values(text: str, spec: StateSpec, readout: Readout | None) -> Cost:

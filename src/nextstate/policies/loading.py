@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nextstate.errors import CheckpointError, UnknownNameError
+from nextstate.errors import UnknownNameError
 from nextstate.models.folders import folder_of
 from nextstate.models.pretrained import from_pretrained
 from nextstate.models.world_model import StateModel
-from nextstate.planning import Guide, SeenDistance, TimeToGo, make_planner
+from nextstate.planning import Cost, Guide, SeenDistance, TimeToGo, make_planner
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.joint import Joint
 from nextstate.policies.looking import Looking, cloning, inverting, jointly
@@ -27,15 +27,23 @@ EVERY = 2
 """Commands done of each decision."""
 
 
-def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "planner", seed: int = 0) -> Actor:
+def load(
+    model: Path | str,
+    goal: Mapping[str, np.ndarray],
+    decoder: str = "planner",
+    seed: int = 0,
+    now: Mapping[str, np.ndarray] | None = None,
+) -> Actor:
     """A policy that brings the world to where it looks like `goal`: ``policy.select_action(observation)``.
 
     Args:
         model: folder of a model, or the world of a shipped one.
-        goal: pictures of the goal, modality -> ``(*shape)``; a whole observation will do.
+        goal: pictures of the goal, modality -> ``(*shape)``; a whole observation will do, and so will ``rgb`` alone
+            together with `now`.
         decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance), ``cloned``,
             ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
         seed: of whatever is drawn.
+        now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
 
     Raises:
         UnknownNameError: for another decoder. CheckpointError: for a model or head that is missing or damaged.
@@ -44,17 +52,31 @@ def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "plan
     if decoder not in DECODERS:
         raise UnknownNameError("decoder", decoder, DECODERS)
     folder, eye = folder_of(model), from_pretrained(model)
-    seen = SeenDistance.of(eye, {name: torch.from_numpy(np.array(v))[None] for name, v in goal.items()})
+    seen = SeenDistance.of(eye, _batch(goal), None if now is None else _batch(now))
     assert isinstance(eye, StateModel)
     return DECODERS[decoder](folder, eye, seen, seed)
 
 
+def _batch(observation: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(values))[None] for name, values in observation.items()}
+
+
+def led(folder: Path, seen: SeenDistance) -> Cost:
+    """The cost that leads there: time to go where the folder holds a guide, else plain distance.
+
+    Raises:
+        CheckpointError: for a guide that is damaged.
+    """
+    if not (folder / Guide.file()).is_file():
+        return seen
+    guide = Guide.load(folder)
+    return TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
+
+
 def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
-    try:
-        guide = Guide.load(folder)
-    except CheckpointError:
+    cost = led(folder, seen)
+    if cost is seen:
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    cost = TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
     return Planned(eye, make_planner("guided"), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
