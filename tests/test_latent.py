@@ -124,7 +124,7 @@ def test_a_space_of_few_dimensions_is_told_from_one_of_many() -> None:
 
 def held(model: StateModel) -> ValidationSet:
     batch = {n: v.numpy() for n, v in window(model, 16).items()}
-    climate = {n: v[:, 0] for n, v in batch.items() if n != "action"}
+    climate = {n: v[:, :1] for n, v in batch.items() if n != "action"}
     return ValidationSet(batch, model.spec.context, climate)
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STUDIES = ("decoding", "honesty")
+STUDIES = ("decoding", "honesty", "objective")
 
 QUESTION = "How should motor commands be decoded, even from a perfect future?"
 
@@ -68,6 +68,10 @@ def main(argv: list[str]) -> int:
         from nextstate.commands import honesty
 
         return honesty.main(options)
+    if question == "objective":
+        from nextstate.commands import study_objective
+
+        return study_objective.run(options)
     config = tyro.cli(Config, prog="nextstate study decoding", args=options)
     check(config)
     from nextstate.acting.notes import Notes

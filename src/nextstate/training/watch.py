@@ -96,11 +96,11 @@ def look_at(model: WorldModel, held: ValidationSet, device: torch.device) -> Sig
     """Signs of a model on windows that it does not learn from; None if it has no space of its own."""
     if not isinstance(model, Embedding):
         return None
-    states = {n: v[:POINTS, None] for n, v in held.climate.items()}
-    count = len(next(iter(states.values())))
-    alone = _floats(to_tensors(states, device))
-    nothing = torch.zeros(count, 0, model.spec.action_size, device=device)
-    seen = model.observe(History({n: alone[n] for n in model.spec.modalities}, nothing))
+    kinds = model.spec.modalities
+    alone = _floats(to_tensors({n: held.climate[n][:POINTS] for n in kinds}, device))
+    alone = {n: v.reshape(len(v), 1, *kinds[n].shape) for n, v in alone.items()}
+    count = len(next(iter(alone.values())))
+    seen = model.observe(History(alone, torch.zeros(count, 0, model.spec.action_size, device=device)))
     points = model.embed(seen.map(lambda t: t[:, None]))[:, 0].float()
     rank, dead = effective_dimensions(points)
     return Signs(rank, dead, _heard(model, held, device))
