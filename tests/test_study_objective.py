@@ -14,7 +14,7 @@ from nextstate.commands.abreast import Lane
 from nextstate.commands.study_objective import Queue
 from nextstate.errors import DivergenceError, SettingsError
 from nextstate.studies import objective
-from nextstate.studies.objective import Cell, Design
+from nextstate.studies.objective import Design
 from nextstate.studies.probing import _r2
 
 DESIGN = Design(
