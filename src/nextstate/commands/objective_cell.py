@@ -120,7 +120,7 @@ def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel
     figures = told(json.loads(out.read_text(encoding="utf-8")))
     speed = pace(model)
     figures |= {"step_ms": speed["imagined"], "drawn_ms": speed["drawn"]}
-    figures |= probe(model, open_cache(data), data, HISTORY)
+    figures |= probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
     if cell.world in design.planned:
         rate = _planning(design, cell, home, model)
         figures["planning"] = rate["rate"]

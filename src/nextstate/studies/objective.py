@@ -63,7 +63,8 @@ class Design:
     Args:
         arms: objectives, or mixtures of them. worlds: at equal time; the first of them also at equal operations.
         seeds: of training. minutes: of training each. snapshots: of each suite. tasks: to plan for, in each of
-        `planned`. evaluating: seconds that measuring a cell takes, by world.
+        `planned`. evaluating: seconds that measuring a cell takes, by world. probed: windows that linear readings of
+        poses and masses are fitted on.
     """
 
     arms: Sequence[str]
@@ -74,6 +75,7 @@ class Design:
     tasks: int
     planned: Sequence[str]
     evaluating: Mapping[str, float]
+    probed: int = 1024
 
     def cells(self) -> list[Cell]:
         """All of them; those at equal operations come last, since they need to know what the reference did."""
