@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +121,8 @@ def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel
     figures = told(json.loads(out.read_text(encoding="utf-8")))
     speed = pace(model)
     figures |= {"step_ms": speed["imagined"], "drawn_ms": speed["drawn"]}
-    figures |= probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
+    read = probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
+    figures |= {name: value for name, value in read.items() if math.isfinite(value)}
     if cell.world in design.planned:
         rate = _planning(design, cell, home, model)
         figures["planning"] = rate["rate"]

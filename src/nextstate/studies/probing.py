@@ -56,6 +56,7 @@ def probe(
         if min(int(chosen.sum()) for chosen in rows) >= FEWEST:
             told = [weights[side.episodes[chosen], slot, None] for side, chosen in zip((fit, test), rows, strict=True)]
             scores.append(_r2(fit.beliefs[rows[0]], told[0], test.beliefs[rows[1]], told[1]))
+    scores = [score for score in scores if np.isfinite(score)]
     return result | ({"mass": float(np.mean(scores))} if scores else {})
 
 
@@ -114,7 +115,7 @@ def _beliefs(model: StateModel, batch: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _r2(known: np.ndarray, told: np.ndarray, asked: np.ndarray, truth: np.ndarray) -> float:
-    """Of a ridge regression, mean over outputs that vary."""
+    """Of a ridge regression, mean over outputs that vary; NaN if none does."""
     middle, scale = known.mean(axis=0), known.std(axis=0) + 1e-6
     x, z = (known - middle) / scale, np.clip((asked - middle) / scale, -10, 10)
     few = max(len(x) // 5, 1)
@@ -122,6 +123,8 @@ def _r2(known: np.ndarray, told: np.ndarray, asked: np.ndarray, truth: np.ndarra
     guess = _ridge(x, told, z, RIDGES[int(np.argmin(errors))])
     spread = ((truth - truth.mean(axis=0)) ** 2).sum(axis=0)
     varies = spread > 1e-9
+    if not varies.any():
+        return float("nan")
     return float(np.mean(1 - ((guess - truth) ** 2).sum(axis=0)[varies] / spread[varies]))
 
 
