@@ -13,6 +13,8 @@ from nextstate.cli import main
 from nextstate.commands.abreast import Lane
 from nextstate.commands.study_objective import Queue
 from nextstate.errors import DivergenceError, SettingsError
+from nextstate.evaluation.building import build_suite
+from nextstate.evaluation.hidden import resampled
 from nextstate.studies import objective
 from nextstate.studies.objective import Design
 from nextstate.studies.probing import _r2
@@ -92,6 +94,18 @@ def test_linear_readings_find_what_is_there_and_nothing_else() -> None:
     weights = rng.standard_normal((40, 2))
     assert _r2(known, known @ weights, asked, asked @ weights) > 0.95
     assert _r2(known, rng.standard_normal((300, 2)), asked, rng.standard_normal((200, 2))) < 0.1
+
+
+def test_what_is_hidden_decides_where_things_end_rather_than_where_the_pusher_does(tmp_path: Path) -> None:
+    suite = build_suite(
+        "push", 2, alternatives=2, horizon=10, workers=1, probes=1, pictures=1, climate_episodes=2, cache=tmp_path
+    )
+    futures = resampled(suite, draws=3, cache=tmp_path)
+    assert futures.shape == (3, 2, 2, 10, suite.outcomes.shape[-1])
+    assert np.array_equal(futures, resampled(suite, draws=3, cache=tmp_path))
+    groups = suite.groups()
+    spread = suite.scale(futures).std(axis=0)[:, :, -1]
+    assert spread[..., groups["objects"]].max() > 2 * spread[..., groups["body"]].max()
 
 
 def test_the_study_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

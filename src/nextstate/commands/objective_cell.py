@@ -119,6 +119,9 @@ def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel
     command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0", "--out", str(out)]
     evaluate.main(command)
     figures = told(json.loads(out.read_text(encoding="utf-8")))
+    scored, spread = _hidden(design, cell, home, model, suite_seed)
+    figures |= scored
+    figures["spread"] |= spread
     speed = pace(model)
     figures |= {"step_ms": speed["imagined"], "drawn_ms": speed["drawn"]}
     read = probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
@@ -154,6 +157,28 @@ def told(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     if flips:
         figures["flips"] = sum(flips) / len(flips)
     return {**figures, "spread": spread}
+
+
+def _hidden(
+    design: Design, cell: Cell, home: Path, model: StateModel, suite_seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Fair CRPS against futures in which hidden factors were drawn anew, and its standard error."""
+    from nextstate.commands.find import find_readout
+    from nextstate.evaluation.building import build_suite
+    from nextstate.evaluation.hidden import hidden_crps, resampled
+    from nextstate.worlds import make_world
+
+    suite = build_suite(cell.world, design.snapshots, seed=suite_seed, workers=1)
+    readout = find_readout(
+        str(home / "run" / "model"), make_world(cell.world, suite.recipe.size), list(model.spec.modalities)
+    )
+    if readout is None:
+        return {}, {}
+    found = hidden_crps(model, suite, readout, resampled(suite)).get("1.0")
+    if found is None:
+        return {}, {}
+    low, high = found.interval()
+    return {"hidden": found.value}, {"hidden": (high - low) / 3.92}
 
 
 def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict[str, Any]:

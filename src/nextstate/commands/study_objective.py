@@ -236,6 +236,7 @@ def _prepare(config: Config, workers: int) -> None:
     from nextstate.commands import record
     from nextstate.commands.evaluate import bars
     from nextstate.evaluation.building import build_suite
+    from nextstate.evaluation.hidden import resampled
 
     for world in config.worlds:
         if world not in _given(config):
@@ -243,7 +244,8 @@ def _prepare(config: Config, workers: int) -> None:
             out = str(_dataset(config, world))
             record.main(["--world", world, "--out", out, "--episodes", str(episodes), "--workers", str(workers)])
         with bars(Console(highlight=False)) as progress:
-            build_suite(world, config.snapshots, seed=config.suite_seed, workers=workers, progress=progress)
+            suite = build_suite(world, config.snapshots, seed=config.suite_seed, workers=workers, progress=progress)
+            resampled(suite, progress=progress)
 
 
 def _write(config: Config, design: Design, command: str) -> None:

@@ -32,6 +32,7 @@ FIGURES: dict[str, tuple[str, bool]] = {
     "flips": ("event flips", True),
     "drift": ("drift at 2 s", False),
     "crps": ("fair CRPS at 1 s", False),
+    "hidden": ("fair CRPS at 1 s, hidden factors resampled", False),
     "poses": ("poses probed, R2", True),
     "mass": ("hidden mass probed, R2", True),
     "planning": ("planning success", True),
@@ -171,7 +172,7 @@ def conclude(design: Design, folder: Path) -> dict[str, Any]:
                 if same:
                     table.setdefault(equal, {}).setdefault(world, {})[arm] = _summary(same)
     gains = {equal: _gains(worlds) for equal, worlds in table.items()}
-    return {"cells": rows, "table": table, "gains": gains, "says": _says(design, table, gains)}
+    return {"cells": rows, "table": table, "gains": gains, "says": _says(rows, table, gains)}
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -225,13 +226,13 @@ def _gains(worlds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return gains
 
 
-def _says(design: Design, table: Mapping[str, Any], gains: Mapping[str, Any]) -> list[str]:
+def _says(rows: Sequence[Mapping[str, Any]], table: Mapping[str, Any], gains: Mapping[str, Any]) -> list[str]:
     """Sentences that follow from the figures."""
     says = []
     for equal, arms in gains.items():
         for arm, figures in arms.items():
             parts = []
-            for name in ("nce", "crps", "step_ms"):
+            for name in ("nce", "crps", "hidden", "step_ms"):
                 if name in figures:
                     low, high = figures[name]["interval"]
                     change = figures[name]["change"]
@@ -256,7 +257,7 @@ def _says(design: Design, table: Mapping[str, Any], gains: Mapping[str, Any]) ->
             for arm, row in by.items():
                 if row["diverged"] and (equal == "time" or arm != REFERENCE):
                     says.append(f"{arm} on {world} at equal {equal}: {row['diverged']} of its cells diverged.")
-    missing = sum(row["missing"] for worlds in table.values() for by in worlds.values() for row in by.values())
+    missing = sum(row["state"] == "missing" for row in rows)
     if missing:
         says.append(f"{missing} cells are not done yet.")
     return says
