@@ -9,6 +9,7 @@ import torch
 
 from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models import StateModel, build
+from nextstate.models.lite import Lite
 from nextstate.models.objectives import OBJECTIVES, mixed, parse_weights
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from nextstate.training import loop
@@ -21,6 +22,12 @@ from test_world_model import actions, history, spec, window
 SMALL = {"things": 3, "gist": 1, "token": 16, "message": 8, "vision": 8, "drawing": 8}
 OTHERS = [name for name in OBJECTIVES if name != "pixel"]
 MIXTURE = ",".join(f"{name}={1 if name == 'pixel' else 0.1}" for name in OBJECTIVES)
+
+
+@pytest.fixture(autouse=True)
+def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frozen encoder's weights come with a package that need not be there."""
+    monkeypatch.setattr(Lite, "load_package", lambda self: None)
 
 
 def make(objective: str, stirred: float = 0.05) -> StateModel:

@@ -19,9 +19,6 @@ HISTORY = 8
 STEPS, AHEAD = 50, 25
 """Steps that a planner has, and steps in which the goal was reached."""
 
-CANDIDATES = 40
-"""Futures imagined in each round of the planner."""
-
 
 def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: str, suite_seed: int) -> None:
     """Trains and measures a cell and notes what came of it; one that diverges is noted as that.
@@ -196,7 +193,7 @@ def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict
     tools = Tools(
         model,
         Oracle(make_world(world.name, world.size)),
-        make_planner("icem", candidates=CANDIDATES),
+        make_planner("icem", candidates=design.candidates),
         settings=settings,
     )
     notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, **settings})

@@ -45,7 +45,7 @@ class Config:
     preset: str = "small"
     """Size of the model."""
     objective: str = "pixel"
-    """What is minimised: pixel, flow, or a mixture by weight, such as pixel=1,flow=.5."""
+    """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5."""
     options: tuple[str, ...] = ()
     """Options of the preset and of the objective, each as name=value."""
     name: str = ""

@@ -55,6 +55,8 @@ class Config:
     """Of the suites."""
     tasks: int = 20
     """Tasks for the planner in each world that has some; 0 for none."""
+    candidates: int = 40
+    """Futures imagined in each round of the planner."""
     probed: int = 1024
     """Windows that linear readings of poses and masses are fitted on."""
     episodes: int = 0
@@ -75,7 +77,8 @@ SMOKE: dict[str, Any] = {
     "minutes": 0.1,
     "snapshots": 2,
     "tasks": 1,
-    "probed": 96,
+    "candidates": 4,
+    "probed": 64,
     "episodes": 24,
     "preset": "tiny",
 }
@@ -165,7 +168,15 @@ def check(config: Config) -> None:
             raise UnknownNameError("world", world, WORLDS)
     if config.preset not in PRESETS:
         raise UnknownNameError("preset", config.preset, PRESETS)
-    for name, least in {"seeds": 1, "snapshots": 1, "tasks": 0, "probed": 32, "episodes": 0, "workers": 0}.items():
+    for name, least in {
+        "seeds": 1,
+        "snapshots": 1,
+        "tasks": 0,
+        "probed": 32,
+        "candidates": 1,
+        "episodes": 0,
+        "workers": 0,
+    }.items():
         if getattr(config, name) < least:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {least} on.")
     if not config.minutes > 0:
@@ -200,6 +211,7 @@ def _design(config: Config) -> Design:
         planned,
         EVALUATING,
         config.probed,
+        config.candidates,
     )
 
 

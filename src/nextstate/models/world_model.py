@@ -85,7 +85,7 @@ class StateModel(nn.Module):
         if len(heights) != 1 or any(side % 8 for side in next(iter(heights))):
             raise StateError(f"image modalities must share one size that 8 divides, not {sorted(heights)}.")
         self.channels = sum(spec.modalities[n].channels for n in self.images)
-        self.eye = Eye(self.channels, size.things, size.vision, size.carried)
+        self.eye: nn.Module = Eye(self.channels, size.things, size.vision, size.carried)
         known = 3 + self.channels + size.vision + 1
         self.thing = nn.Sequential(nn.Linear(known, 128), nn.SiLU(), nn.Linear(128, size.code))
         self.whole = nn.Sequential(
@@ -278,7 +278,7 @@ class StateModel(nn.Module):
             with self.precision():
                 temperature = calibrate(self, batch)
             self.size = replace(self.size, temperature=temperature)
-            self._config["options"]["temperature"] = temperature
+            self.note_option("temperature", temperature)
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Floating-point operations of a training step at `progress`, counted while doing one on six empty windows."""
@@ -298,6 +298,10 @@ class StateModel(nn.Module):
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)
+
+    def note_option(self, name: str, value: Any) -> None:
+        """Changes an option by which the model will be built again."""
+        self._config["options"][name] = value
 
     def owners(self) -> dict[str, int]:
         """Parameters by owner: nearly all see, foresee and draw."""

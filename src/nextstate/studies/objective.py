@@ -65,7 +65,7 @@ class Design:
         arms: objectives, or mixtures of them. worlds: at equal time; the first of them also at equal operations.
         seeds: of training. minutes: of training each. snapshots: of each suite. tasks: to plan for, in each of
         `planned`. evaluating: seconds that measuring a cell takes, by world. probed: windows that linear readings of
-        poses and masses are fitted on.
+        poses and masses are fitted on. candidates: futures imagined in each round of the planner.
     """
 
     arms: Sequence[str]
@@ -77,6 +77,7 @@ class Design:
     planned: Sequence[str]
     evaluating: Mapping[str, float]
     probed: int = 1024
+    candidates: int = 40
 
     def cells(self) -> list[Cell]:
         """All of them; those at equal operations come last, since they need to know what the reference did."""

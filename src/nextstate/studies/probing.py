@@ -136,7 +136,7 @@ def _ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, penalty: float) -> n
 
 @torch.inference_mode()
 def pace(model: StateModel, futures: int = 64, steps: int = 10, rounds: int = 5) -> dict[str, float]:
-    """Milliseconds of one imagined step of one future: ``imagined`` alone, and ``drawn`` with its pictures.
+    """Milliseconds of processor time for a step of one future: ``imagined`` alone, and ``drawn`` with its pictures.
 
     Of several rounds the quickest: on a machine that does other things as well, any one can only be too slow.
     """
@@ -146,10 +146,10 @@ def pace(model: StateModel, futures: int = 64, steps: int = 10, rounds: int = 5)
     actions = torch.zeros(futures, steps, spec.action_size)
     took: dict[str, list[float]] = {"imagined": [], "drawn": []}
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.process_time()
         span = model.imagine(belief, actions)
-        middle = time.perf_counter()
+        middle = time.process_time()
         model.decode(span, model.images)
         took["imagined"].append(middle - began)
-        took["drawn"].append(time.perf_counter() - began)
+        took["drawn"].append(time.process_time() - began)
     return {name: 1000 * min(times) / futures / steps for name, times in took.items()}

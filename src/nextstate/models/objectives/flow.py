@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FLOWING, SPREADING = 0.2, 0.1
 """Weights of velocities and of scales, beside what is foreseen in the middle."""
 
+FLOWN = 4
+"""Steps ahead at which straying is learned in one step of training, drawn by lot: neighbours tell much the same."""
+
 
 def foresee(
     model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
@@ -32,9 +35,11 @@ def foresee(
     span = model.foresee(ahead.now, ahead.actions)
     central = {n: span[n] for n in model.state}
     parts = ahead.errors(central)
-    off = strayed(ahead.truth, {n: v.detach() for n, v in central.items()}, model.vectors)
+    chosen = torch.randperm(ahead.actions.shape[1], generator=generator, device=model.device)[:FLOWN]
+    truth = {n: v[:, chosen] for n, v in ahead.truth.items()}
+    off = strayed(truth, {n: v[:, chosen].detach() for n, v in central.items()}, model.vectors)
     assert model.flow is not None
-    flowing, spreading = model.flow.losses(span["memory"], off, ahead.there, generator)
+    flowing, spreading = model.flow.losses(span["memory"][:, chosen], off, ahead.there[:, chosen], generator)
     loss = weighed(parts) + FLOWING * flowing + SPREADING * spreading
     return {"loss": loss, **parts, "flowing": flowing, "spreading": spreading}
 

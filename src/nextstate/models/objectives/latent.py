@@ -21,7 +21,7 @@ from nextstate.models.vision import presence
 if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
 
-STRETCH = 4
+STRETCH = 3
 """Consecutive instants that are looked at together."""
 
 TERMS = {"sketch": 1.0, "variance": 0.0, "covariance": 0.0, "inverse": 1.0, "temporal": 0.1}
@@ -142,4 +142,4 @@ def equip(model: StateModel, options: Mapping[str, Any]) -> None:
     model.latent = Latent(length, model.spec.action_size, terms)
 
 
-LATENT = Objective((replace(LOOK, loss=look), REACT, FORESEE, REDRAW), equip, TERMS)
+LATENT = Objective((replace(LOOK, loss=look, windows=0.75), REACT, FORESEE, REDRAW), equip, TERMS)
