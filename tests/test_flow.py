@@ -15,18 +15,20 @@ def toy() -> Flow:
     torch.manual_seed(0)
     flow = Flow(things=1, gist=1, code=2, senses={"touch": 1}, token=8, width=32)
     generator = torch.Generator().manual_seed(1)
-    optimiser = torch.optim.Adam(flow.parameters(), 4e-3)
-    tokens = scenes(64)
-    for step in range(500):
+    optimiser = torch.optim.Adam(flow.parameters(), 6e-3)
+    tokens = scenes(256)
+    for step in range(600):
         for group in optimiser.param_groups:
-            group["lr"] = 4e-3 * min(1.0, 2 - step / 250)
-        side = torch.randint(0, 2, (128, 1, 1, 1), generator=generator) * 2.0 - 1
-        moved = torch.cat([side[:64], torch.zeros(64, 1, 1, 1)])
-        noise = 0.01 * torch.randn((128, 1, 1, 4), generator=generator)
-        things = noise + torch.cat([moved, torch.zeros(128, 1, 1, 3)], dim=-1)
+            group["lr"] = 6e-3 * min(1.0, 2 - step / 300)
+        side = torch.randint(0, 2, (256, 1, 1, 1), generator=generator) * 2.0 - 1
+        moved = torch.cat([side, torch.zeros(256, 1, 1, 1)])
+        noise = 0.01 * torch.randn((512, 1, 1, 4), generator=generator)
+        things = noise + torch.cat([moved, torch.zeros(512, 1, 1, 3)], dim=-1)
         # What is felt tells the side too: both must be drawn together.
         off = {"things": things, "touch": moved[..., :1] + noise[..., :1], "gist": noise[..., :2]}
-        flowing, spreading = flow.losses(tokens, off, torch.ones(128, 1, 1, 1), generator)
+        order = torch.randperm(512, generator=generator)
+        off = {name: value[order] for name, value in off.items()}
+        flowing, spreading = flow.losses(tokens[order], off, torch.ones(512, 1, 1, 1), generator)
         optimiser.zero_grad()
         (flowing + spreading).backward()
         optimiser.step()
@@ -53,7 +55,9 @@ def test_both_outcomes_are_drawn_where_there_are_two_and_none_where_there_is_one
     places = torch.stack([d["things"][:, 0, 0, 0] for d in drawn])
     felt = torch.stack([d["touch"][:, 0, 0, 0] for d in drawn])
     left, right = (places[:, 0] < -0.5).float().mean(), (places[:, 0] > 0.5).float().mean()
-    assert left > 0.3 and right > 0.3 and left + right > 0.75
+    # Of one normal law of the same spread, a fifth would lie between; more steps leave the gap emptier.
+    between = (places[:, 0].abs() < 0.25).float().mean()
+    assert left > 0.3 and right > 0.3 and between < {1: 0.16, 2: 0.13, 4: 0.06}[steps]
     assert (places[:, 0].sign() == felt[:, 0].sign()).float().mean() > 0.9
     assert places[:, 1].abs().max() < 0.2
 

@@ -20,7 +20,7 @@ LEARNED = (1, 2, 4)
 FINEST, WIDEST = -7.0, 2.0
 """Logarithms of the smallest and largest scale of straying."""
 
-FAR = 6.0
+FAR = 10.0
 """Strayings are cut off at so many times their scale while learning."""
 
 SHORT = 0.375
@@ -51,8 +51,8 @@ class Mingle(nn.Module):
 class Flow(nn.Module):
     """Draws where a state strays from the central future, given what dynamics made of past and commands.
 
-    How far each number usually strays is told first, so that nothing is scattered where the future is certain; what
-    shapes and joint directions that takes is a rectified flow from noise (Liu et al. 2022,
+    How far each number strays on the whole is told first (a normal likelihood), so that nothing is scattered where the
+    future is certain; what shapes and joint directions that takes is a rectified flow from noise (Liu et al. 2022,
     https://arxiv.org/abs/2209.03003), taught to take long strides as well (shortcut models, Frans et al. 2024,
     https://arxiv.org/abs/2410.12557), since its own single step would end in the mean. One future has one noise
     throughout: what cannot be seen, like a mass, stays the same along it.
@@ -78,14 +78,15 @@ class Flow(nn.Module):
         self.layers = nn.ModuleList(Mingle(width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.ModuleDict({n: nn.Linear(width, length) for n, length in self.lengths.items()})
-        self.spread = nn.ModuleDict({n: nn.Linear(token, length) for n, length in self.lengths.items()})
+        self.judge = nn.Sequential(nn.Linear(token, width), nn.SiLU())
+        self.spread = nn.ModuleDict({n: nn.Linear(width, length) for n, length in self.lengths.items()})
         for layer in (*self.leave.values(), *self.spread.values()):
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
             nn.init.constant_(layer.bias, -2.0 if layer in self.spread.values() else 0.0)  # type: ignore[arg-type]
 
     def scales(self, tokens: Tensor) -> dict[str, Tensor]:
-        """How far each number usually strays, kind -> ``(..., n, length)``, from tokens ``(..., T, D)``."""
-        parts = torch.split(tokens, list(self.counts.values()), dim=-2)
+        """Root mean square by which numbers stray, kind -> ``(..., n, length)``, from tokens ``(..., T, D)``."""
+        parts = torch.split(self.judge(tokens), list(self.counts.values()), dim=-2)
         return {
             n: self.spread[n](part).float().clamp(FINEST, WIDEST).exp()
             for n, part in zip(self.counts, parts, strict=True)
@@ -140,7 +141,7 @@ class Flow(nn.Module):
         """
         scales = self.scales(tokens)
         spreading = torch.stack(
-            [_weighed(n, strayed[n].abs() / s + s.log(), there).mean() for n, s in scales.items()]
+            [_weighed(n, 0.5 * (strayed[n] / s).square() + s.log(), there).mean() for n, s in scales.items()]
         ).mean()
         ends = {n: (value / scales[n].detach()).clamp(-FAR, FAR) for n, value in strayed.items()}
         starts = {
