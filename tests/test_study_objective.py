@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nextstate import data
 from nextstate.cli import main
+from nextstate.commands import objective_cell, pretrain
 from nextstate.commands.abreast import Lane
 from nextstate.commands.study_objective import Queue
-from nextstate.errors import DivergenceError, SettingsError
+from nextstate.errors import CheckpointError, DivergenceError, SettingsError
 from nextstate.evaluation.building import build_suite
 from nextstate.evaluation.hidden import resampled
+from nextstate.models import pretrained
 from nextstate.studies import objective
 from nextstate.studies.objective import Design
 from nextstate.studies.probing import _r2
@@ -68,8 +71,6 @@ def test_figures_lead_to_conclusions_and_what_diverged_is_told(tmp_path: Path) -
 
 
 def test_a_cell_that_diverges_is_noted_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nextstate.commands import objective_cell
-
     def diverge(*_: object) -> None:
         raise DivergenceError("the loss is NaN")
 
@@ -108,14 +109,38 @@ def test_what_is_hidden_decides_where_things_end_rather_than_where_the_pusher_do
     assert spread[..., groups["objects"]].max() > 2 * spread[..., groups["body"]].max()
 
 
+def test_steps_at_equal_operations_follow_from_what_the_reference_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Model:
+        def __init__(self, arm: str) -> None:
+            self.cost = 2.0 if arm == "flow" else 1.0
+
+        def flops(self, batch: int, progress: float) -> float:
+            return self.cost * batch * (1 + progress)
+
+    run = tmp_path / "run"
+    (run / "model").mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps({"training": {"batch": 32}}))
+    ((np.arange(100) + 0.5) / 100).tofile(run / "pace.f64")
+    monkeypatch.setattr(pretrained, "from_pretrained", lambda _: Model("pixel"))
+    monkeypatch.setattr(pretrain, "make_model", lambda config, _: Model(config.objective))
+    monkeypatch.setattr(data, "open_cache", lambda _: None)
+    made = objective_cell.operations(run)
+    assert made == pytest.approx(100 * 32 * 1.5, rel=0.02)
+    assert objective_cell.steps_for(made, "flow", run, tmp_path, "tiny") == pytest.approx(50, abs=1)
+    with pytest.raises(CheckpointError, match="has not ended"):
+        objective_cell.operations(tmp_path / "other")
+
+
 def test_the_study_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "study"
-    options = ["study", "objective", "--smoke", "--arms", "pixel", "flow", "--out", str(out), "--workers", "2"]
+    options = ["study", "objective", "--smoke", "--arms", "flow", "--out", str(out), "--workers", "2"]
     assert main(options) == 0
-    assert "3 cells (3 to do)" in (shown := capsys.readouterr().out) and "on 2 cores" in shown
+    assert "1 cells (1 to do)" in (shown := capsys.readouterr().out) and "on 2 cores" in shown
     found = json.loads((out / "objective.json").read_text())
-    assert [cell["state"] for cell in found["cells"]] == ["done"] * 3
-    assert all({"nce", "poses", "step_ms", "planning"} <= set(cell["figures"]) for cell in found["cells"])
+    assert [cell["state"] for cell in found["cells"]] == ["done"]
+    assert all({"nce", "poses", "hidden", "step_ms", "planning"} <= set(cell["figures"]) for cell in found["cells"])
     assert "NCE at 1 s" in (out / "objective.html").read_text()
     before = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json")}
     assert main(options) == 0 and "(0 to do)" in capsys.readouterr().out
