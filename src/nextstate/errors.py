@@ -63,5 +63,9 @@ class DivergenceError(NextstateError, RuntimeError):
     """Training produced values that are not finite, or a loss that exploded."""
 
 
+class CollapseError(DivergenceError):
+    """Training went on, but the model no longer tells states or actions apart."""
+
+
 class StorageError(NextstateError, OSError):
     """The disk is full or refuses to be written; nothing finished was lost."""

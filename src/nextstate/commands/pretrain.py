@@ -44,8 +44,10 @@ class Config:
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
     preset: str = "small"
     """Size of the model."""
+    objective: str = "pixel"
+    """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5."""
     options: tuple[str, ...] = ()
-    """Options of the preset, each as name=value."""
+    """Options of the preset and of the objective, each as name=value."""
     name: str = ""
     """Of the model, for tables and plots; by default world and preset."""
     modalities: tuple[str, ...] = ()
@@ -120,7 +122,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "format": 1,
         "training": config.training.to_dict(),
         "preset": config.preset,
-        "options": parse_options(config.options),
+        "options": options_of(config),
         "name": config.name,
         "modalities": list(config.modalities) or list(cache.state_spec),
         "context": config.context,
@@ -148,7 +150,7 @@ def make_model(config: Config, cache: Cache) -> Trainable:
     spec = WorldModelSpec(name, modalities, cache.action_size, cache.hz, config.context, config.horizon)
     torch.manual_seed(config.training.seed)
     try:
-        model: Trainable = build(spec, config.preset, **parse_options(config.options))
+        model: Trainable = build(spec, config.preset, **options_of(config))
     except TypeError as error:
         raise SettingsError(f"--options {' '.join(config.options)}: {error}.") from error
     if config.init_from is not None:
@@ -177,6 +179,12 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
         return None
     climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
     return ValidationSet(windows.batch(0, size), config.context, climate, windows.batch(1, max(size, SPARE)))
+
+
+def options_of(config: Config) -> dict[str, Any]:
+    """Options of the model, the objective among them unless it is the usual one."""
+    options = parse_options(config.options)
+    return options if config.objective == "pixel" else {"objective": config.objective, **options}
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from importlib import import_module
 STUDIES = {
     "decoding": "how motor commands should be decoded, even from a perfect future",
     "honesty": "whether what is imagined can be trusted when one acts on it",
+    "objective": "what pretraining should minimise: pixels, latents, or a flow over futures",
 }
 """Question -> what it asks. A new one is a line here and a file ``study_<question>.py`` beside this one."""
 

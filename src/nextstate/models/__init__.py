@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
-from nextstate.errors import UnknownNameError
-from nextstate.models.objectives import OBJECTIVES
+from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.models.objectives import OBJECTIVES, mixed, parse_weights
 from nextstate.models.protocol import Beliefs, History, States, WorldModel, WorldModelSpec
-from nextstate.models.world_model import PRESETS, StateModel, build_state_model
+from nextstate.models.world_model import PRESETS, StateModel
 
 
 def build(spec: WorldModelSpec, preset: str = "small", **options: Any) -> StateModel:
-    """A fresh model for states like `spec`; raises `UnknownNameError` for an unknown preset or objective."""
+    """A fresh model for states like `spec`.
+
+    Args:
+        options: ``objective`` (see `parse_weights`), fields of the preset's `Size`, and options of the objectives.
+
+    Raises `UnknownNameError` for an unknown preset or objective, `SettingsError` for other options or weights.
+    """
     if preset not in PRESETS:
         raise UnknownNameError("preset", preset, PRESETS)
-    objective = options.get("objective", "pixel")
-    if objective not in OBJECTIVES:
-        raise UnknownNameError("objective", objective, OBJECTIVES)
-    return build_state_model(spec, preset, OBJECTIVES[objective], **options)
+    weights = parse_weights(str(options.get("objective", "pixel")), OBJECTIVES)
+    chosen = [OBJECTIVES[name] for name in weights]
+    defaults = {n: v for objective in chosen for n, v in objective.options.items()}
+    sizes = {n: v for n, v in options.items() if n != "objective" and n not in defaults}
+    unknown = set(sizes) - set(asdict(PRESETS[preset]))
+    if unknown:
+        known = ("objective", *asdict(PRESETS[preset]), *defaults)
+        raise SettingsError(f"options {', '.join(sorted(unknown))} are not among {', '.join(known)}.")
+    size = replace(PRESETS[preset], **sizes)
+    settings = {n: options.get(n, v) for n, v in defaults.items()}
+
+    def equip(model: StateModel) -> None:
+        for objective in chosen:
+            if objective.equip is not None:
+                objective.equip(model, settings)
+
+    return StateModel(spec, preset, size, options, mixed(weights, OBJECTIVES), equip)
 
 
 __all__ = ["PRESETS", "Beliefs", "History", "StateModel", "States", "WorldModel", "WorldModelSpec", "build"]

@@ -93,8 +93,7 @@ def _covered(model: StateModel, parts: Sequence[_Expected], temperature: float) 
     inside: dict[str, float] = {}
     whole: dict[str, float] = {}
     for part in parts:
-        noise = [temperature * model.draw_noise(i) for i in range(SAMPLES)]
-        drawn = [model.foresee(part.belief, part.actions, some) for some in noise]
+        drawn = [model.sampled(part.belief, part.actions, i, temperature) for i in range(SAMPLES)]
         for name, count in part.counts.items():
             samples = torch.stack([d[name].float() for d in drawn])
             half = STUDENT * samples.std(dim=0) * (1 + 1 / SAMPLES) ** 0.5

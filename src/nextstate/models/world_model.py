@@ -12,24 +12,28 @@ et al. 2025, https://arxiv.org/abs/2506.10772).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.errors import SettingsError, StateError
+from nextstate.errors import StateError
 from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import PACE, Dynamics, standard
+from nextstate.models.flow import Flow, applied
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
 
 SCENE = ("masks", "carried", "last", "from")
 """Parts of a belief that stay as the last real frame left them."""
+
+SEEING = ("eye", "thing", "whole", "hand")
+"""Parts that see and draw."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,16 @@ class StateModel(nn.Module):
     """Implements `WorldModel`, and what training needs; its objectives live in `objectives`."""
 
     def __init__(
-        self, spec: WorldModelSpec, preset: str, size: Size, options: Mapping[str, Any], stages: Sequence[Stage]
+        self,
+        spec: WorldModelSpec,
+        preset: str,
+        size: Size,
+        options: Mapping[str, Any],
+        stages: Sequence[Stage],
+        equip: Callable[[StateModel], None] = lambda model: None,
     ) -> None:
         super().__init__()
-        self.spec = replace(spec, stochastic=size.noise > 0)
+        self.spec = spec
         self.size, self.stages = size, tuple(stages)
         self._config: dict[str, Any] = {"preset": preset, "options": dict(options)}
         self.images = [n for n, m in spec.modalities.items() if m.kind == "image"]
@@ -75,7 +85,7 @@ class StateModel(nn.Module):
         if len(heights) != 1 or any(side % 8 for side in next(iter(heights))):
             raise StateError(f"image modalities must share one size that 8 divides, not {sorted(heights)}.")
         self.channels = sum(spec.modalities[n].channels for n in self.images)
-        self.eye = Eye(self.channels, size.things, size.vision, size.carried)
+        self.eye: nn.Module = Eye(self.channels, size.things, size.vision, size.carried)
         known = 3 + self.channels + size.vision + 1
         self.thing = nn.Sequential(nn.Linear(known, 128), nn.SiLU(), nn.Linear(128, size.code))
         self.whole = nn.Sequential(
@@ -100,6 +110,10 @@ class StateModel(nn.Module):
         )
         self.hand = Hand(self.channels, size.code, size.gist * size.code, size.carried, size.painted, size.drawing)
         self.state = ("places", "codes", "gist", *self.vectors)
+        self.flow: Flow | None = None
+        self.latent: nn.Module | None = None
+        equip(self)
+        self.spec = replace(spec, stochastic=size.noise > 0 or self.flow is not None)
 
     # The protocol.
 
@@ -110,11 +124,11 @@ class StateModel(nn.Module):
             return Beliefs(self.believe(states, history.actions.to(self.device).float()))
 
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
-        noise = None
-        if sample is not None and self.size.noise:
-            noise = self.size.temperature * self.draw_noise(sample)
         with torch.set_grad_enabled(actions.requires_grad), self.precision():
-            return Beliefs(self.foresee(belief.tensors, actions.to(self.device).float(), noise))
+            commands = actions.to(self.device).float()
+            if sample is None:
+                return Beliefs(self.foresee(belief.tensors, commands))
+            return Beliefs(self.sampled(belief.tensors, commands, sample, self.size.temperature))
 
     def decode(self, beliefs: Beliefs, modalities: Sequence[str]) -> States:
         with torch.set_grad_enabled(any(tensor.requires_grad for tensor in beliefs.tensors.values())):
@@ -192,6 +206,21 @@ class StateModel(nn.Module):
         scene = [n for n in SCENE if n in belief]
         return span | {n: belief[n][:, None].expand(-1, horizon, *belief[n].shape[1:]) for n in scene}
 
+    def sampled(
+        self, belief: Mapping[str, Tensor], actions: Tensor, sample: int, temperature: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Like `foresee`, the sampled future of that number; `temperature` scales how far samples lie apart."""
+        if self.flow is None:
+            noise = temperature * self.draw_noise(sample) if self.size.noise else None
+            return self.foresee(belief, actions, noise)
+        # Goes on from the central future that a sampled belief strayed from: strayings do not add up.
+        middle = {n: belief.get(f"central.{n}", belief[n]) for n in self.state}
+        span = self.foresee({**belief, **middle}, actions)
+        straying = self.flow.draw(span["memory"], self.flow.noise(sample))
+        central = {n: span[n] for n in self.state}
+        found = applied({n: temperature * v for n, v in straying.items()}, central, self.vectors)
+        return {**span, **found, **{f"central.{n}": v for n, v in central.items()}}
+
     def draw(self, span: Mapping[str, Tensor]) -> Tensor:
         """Normalised pictures ``(B, S, C, size, size)`` of a span."""
         scene = {n: span[n][:, 0] for n in SCENE}
@@ -245,11 +274,11 @@ class StateModel(nn.Module):
 
     def finish(self, batch: Mapping[str, Tensor]) -> None:
         """Learns from validation windows how far sampled futures should lie apart, when all else is learned."""
-        if self.size.noise:
+        if self.spec.stochastic:
             with self.precision():
                 temperature = calibrate(self, batch)
             self.size = replace(self.size, temperature=temperature)
-            self._config["options"]["temperature"] = temperature
+            self.note_option("temperature", temperature)
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Floating-point operations of a training step at `progress`, counted while doing one on six empty windows."""
@@ -270,6 +299,10 @@ class StateModel(nn.Module):
     def config(self) -> dict[str, Any]:
         return dict(self._config)
 
+    def note_option(self, name: str, value: Any) -> None:
+        """Changes an option by which the model will be built again."""
+        self._config["options"][name] = value
+
     def owners(self) -> dict[str, int]:
         """Parameters by owner: nearly all see, foresee and draw."""
         count = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
@@ -279,8 +312,8 @@ class StateModel(nn.Module):
                 senses[name] += sum(p.numel() for p in layer.parameters())
         action = sum(p.numel() for p in self.dynamics.action.parameters())
         return {
-            "vision": count["eye"] + count["hand"] + count["thing"] + count["whole"],
-            "dynamics": count["dynamics"] - action - sum(senses.values()),
+            "vision": sum(count[n] for n in SEEING),
+            "dynamics": sum(count.values()) - sum(count[n] for n in SEEING) - action - sum(senses.values()),
             "touch": senses["touch"],
             "proprioception": senses["proprio"],
             "action": action,
@@ -310,14 +343,3 @@ PRESETS: dict[str, Size] = {
     "huge": Size(things=24, code=64, vision=256, drawing=384, token=1024, layers=24, message=512),
     "giant": Size(things=32, code=96, vision=512, drawing=768, token=2048, layers=48, message=1024),
 }
-
-
-def build_state_model(spec: WorldModelSpec, preset: str, stages: Sequence[Stage], **options: Any) -> StateModel:
-    """A fresh network; `options` override fields of the preset's `Size`."""
-    sizes = {n: v for n, v in options.items() if n != "objective"}
-    unknown = set(sizes) - set(asdict(PRESETS[preset]))
-    if unknown:
-        raise SettingsError(
-            f"options {', '.join(sorted(unknown))} are not among objective, {', '.join(asdict(PRESETS[preset]))}."
-        )
-    return StateModel(spec, preset, replace(PRESETS[preset], **sizes), options, stages)

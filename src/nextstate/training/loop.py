@@ -40,6 +40,7 @@ from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.throughput import Throughput, measure_peak
 from nextstate.training.trainable import Batches, Frames, Trainable, module_of, to_tensors
 from nextstate.training.validate import Validated, ValidationSet, validate
+from nextstate.training.watch import Watch, look_at
 
 GRADIENT = "gradient length"
 """Name under which the gradient's length travels with the parts of the loss."""
@@ -102,7 +103,7 @@ class Trainer:
         )
         self.ema = PowerEma(self.module, settings.ema, settings.ema_every) if settings.ema else None
         self.schedule = Schedule(settings.schedule, settings.warmup, settings.cooldown, settings.final)
-        self.guard = Guard(settings.skip_limit)
+        self.guard, self.watch = Guard(settings.skip_limit), Watch()
         self.checkpoints = Checkpoints(run.checkpoints, warn=self.display.say)
         self.stages = model.stages
         self.batches: Prefetch | None = None
@@ -279,10 +280,14 @@ class Trainer:
         self.module.eval()
         with self.ema.applied() if self.ema else nullcontext(), autocast(self.device, self.dtype):
             self._validated = validate(self.model, self.validation, self.device)
+            signs = look_at(self.model, self.validation, self.device)
         self.module.train()
         self._validated_at = self.step
         self.throughput.peak = max(self.throughput.peak, measure_peak(self.device, self.dtype, seconds=0.0))
-        self.metrics.note("validation", self.step, {"errors": self._validated.to_dict()})
+        noted = {"errors": self._validated.to_dict(), "space": signs.to_dict() if signs else {}}
+        self.metrics.note("validation", self.step, noted)
+        if signs:
+            self.watch.check(signs, foresees=self._stage == len(self.stages) - 1)
 
     def _save(self) -> None:
         self._look()

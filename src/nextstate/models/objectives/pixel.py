@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nextstate.models.objectives.common import (
+    CHANGED,
+    STILL,
+    ahead_of,
+    misdrawn,
+    missed,
+    pace_of,
+    remembered,
+    scale_of,
+    share_of,
+    weighed,
+)
+from nextstate.models.objectives.objective import Objective
 from nextstate.models.stages import Stage
 from nextstate.models.vision import CELL, presence
 
@@ -17,12 +29,6 @@ if TYPE_CHECKING:
 
 DRAWN = 1
 """Other instants of a window that are drawn from the first."""
-
-STILL = 0.2
-"""Weight of a pixel that does not change, beside 1 for one that does."""
-
-CHANGED = 0.1
-"""Normalised difference from which a pixel has changed."""
 
 EVENTFUL = 3
 """Windows that are looked through for each that is learned from."""
@@ -36,23 +42,11 @@ COLOUR_SPREAD = 0.25
 OUTLINES = 0.1
 """Weight of outlining beside drawing."""
 
-FORESEEN = {"places": 0.3, "codes": 1.0, "gist": 1.0, "proprio": 3.0, "touch": 6.0}
-"""Weights of what is foreseen."""
-
-BENDS = {"touch": 3.0, "proprio": 3.0}
-"""Up to which error it counts by its square, in units of its scale: what is felt is to be foreseen in the mean."""
-
 REACTIONS = 2
 """Steps of a window that are learned from one after the other."""
 
 ASTRAY = 0.2
 """Noise on places from which single steps are learned, in usual steps of a thing."""
-
-FILTERED = 0.3
-"""Weight of steps from states that were really observed, beside imagined ones."""
-
-FIRST_HORIZON = 4
-"""Steps foreseen at first; at the end of the stage as many as there are."""
 
 
 def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
@@ -63,7 +57,8 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     """
     length = next(iter(batch.values())).shape[1]
     chosen = torch.randperm(length, generator=generator, device=model.device)[: DRAWN + 1].tolist()
-    pictures = eventful(model.pictures({n: batch[n][:, chosen] for n in model.spec.modalities}), generator)
+    pictures = model.pictures({n: batch[n][:, chosen] for n in model.spec.modalities})
+    pictures = pictures[eventful(pictures, generator)]
     size, steps = pictures.shape[:2]
     seen = {n: v.view(size, steps, *v.shape[1:]) for n, v in model.see(pictures.flatten(0, 1)).items()}
 
@@ -81,7 +76,7 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
         "codes": blurred(others["codes"]),
         "gist": blurred(others["gist"]),
     }
-    drawing, changed = _misdrawn(model.draw(span), truth, last)
+    drawing, changed = misdrawn(model.draw(span), truth, last)
     shown = model.split(last)["rgb" if "rgb" in model.images else model.images[0]][:, 0]
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
     coarse = F.avg_pool2d(shown, CELL)
@@ -90,10 +85,9 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
 
 
 def eventful(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """A third of the windows ``(B, S, C, s, s)``, those in which much changes with a greater chance."""
+    """Which third of windows ``(B, S, C, s, s)``, those in which much changes with a greater chance."""
     changed = ((pictures[:, 1:] - pictures[:, :1]).abs().amax(dim=2) > CHANGED).float().mean(dim=(1, 2, 3))
-    rows = torch.multinomial(changed + 1e-3, max(len(pictures) // EVENTFUL, 1), generator=generator)
-    return pictures[rows]
+    return torch.multinomial(changed + 1e-3, max(len(pictures) // EVENTFUL, 1), generator=generator)
 
 
 def react(
@@ -109,7 +103,7 @@ def react(
     rows = torch.arange(size, device=model.device)[:, None]
     truth = {n: batch[n][rows, times] for n in (*model.state, "areas")}
     actions = batch["action"][rows, times[:, :-1]].float()
-    pace = _pace(batch["places"], presence(batch["areas"])[..., None])
+    pace = pace_of(batch["places"], presence(batch["areas"])[..., None])
 
     def astray(name: str, amount: Tensor | float) -> Tensor:
         values = truth[name]
@@ -123,8 +117,8 @@ def react(
         steps.append(following)
     there = presence(truth["areas"][:, 1:])[..., None]
     foreseen = {n: torch.stack([step[n] for step in steps], dim=1) for n in model.state}
-    parts = {n: _missed(n, foreseen[n], truth[n][:, 1:], pace, there).mean() for n in model.state}
-    return {"loss": _weighed(parts), **parts}
+    parts = {n: missed(n, foreseen[n], truth[n][:, 1:], pace, there).mean() for n in model.state}
+    return {"loss": weighed(parts), **parts}
 
 
 def foresee(
@@ -136,36 +130,23 @@ def foresee(
     scored by the fair CRPS, which sampled futures minimise when they are spread as true ones are (Gneiting and
     Raftery 2007, https://doi.org/10.1198/016214506000001437).
     """
-    context, horizon = model.spec.context, _horizon(model, batch, progress)
-    state = {n: batch[n][:, : context + horizon] for n in (*model.state, "areas")}
-    actions = batch["action"][:, : context + horizon - 1].float()
-    size = actions.shape[0]
-    there = presence(state["areas"])[..., None]
-    pace = _pace(state["places"], there)
-    now, filtered = _remembered(model, state, actions)
-    ahead = actions[:, context - 1 :]
+    ahead = ahead_of(model, batch, progress)
+    size = ahead.actions.shape[0]
     half = (size + 1) // 2 if model.size.noise else 0
-    rows = torch.cat([torch.arange(size), torch.arange(half), torch.arange(half)]).to(actions.device)
+    rows = torch.cat([torch.arange(size), torch.arange(half), torch.arange(half)]).to(ahead.actions.device)
     noise = None
     if half:
         shape = (2 * half, model.tokens, model.size.noise)
-        drawn = torch.randn(shape, generator=generator, device=actions.device)
+        drawn = torch.randn(shape, generator=generator, device=ahead.actions.device)
         noise = torch.cat([drawn.new_zeros(size, *shape[1:]), drawn])
-    span = model.foresee({n: v[rows] for n, v in now.items()}, ahead[rows], noise)
-
-    parts = {}
-    ahead_there, early_there = there[:, context:], there[:, 1:context]
-    for name in model.state:
-        truth = state[name][:, context:]
-        parts[name] = _missed(name, span[name][:size], truth, pace, ahead_there).mean()
-        if half:
-            scored = _crps(span[name][size:] / _scale(name, pace), truth[:half] / _scale(name, pace))
-            parts[name] = parts[name] + (scored * _share(name, ahead_there[:half])).mean()
-        if filtered:
-            early = torch.stack([f[name] for f in filtered], dim=1)
-            error = _missed(name, early, state[name][:, 1:context], pace, early_there).mean()
-            parts[name] = parts[name] + FILTERED * error
-    return {"loss": _weighed(parts), **parts}
+    span = model.foresee({n: v[rows] for n, v in ahead.now.items()}, ahead.actions[rows], noise)
+    scored = {}
+    for name in model.state if half else ():
+        scale = scale_of(name, ahead.pace)
+        crps = fair_crps(span[name][size:] / scale, ahead.truth[name][:half] / scale)
+        scored[name] = (crps * share_of(name, ahead.there[:half])).mean()
+    parts = ahead.errors({n: span[n][:size] for n in model.state}, scored)
+    return {"loss": weighed(parts), **parts}
 
 
 def redraw(
@@ -176,7 +157,7 @@ def redraw(
     actions = batch["action"].float()
     chosen = torch.randperm(horizon, generator=generator, device=model.device)[:DRAWN]
     with torch.no_grad():
-        now, _ = _remembered(model, batch, actions)
+        now, _ = remembered(model, batch, actions)
         pictures = model.pictures({n: batch[n][:, [context - 1, *(context + chosen).tolist()]] for n in model.images})
         last, truth = pictures[:, :1], pictures[:, 1:]
         seen = model.see(last[:, 0])
@@ -186,37 +167,16 @@ def redraw(
         {n: v[:, None].expand(-1, DRAWN, *v.shape[1:]) for n, v in scene.items()}
         | {n: span[n][:, chosen] for n in ("places", "codes", "gist")}
     )
-    drawing, _ = _misdrawn(drawn, truth, last)
+    drawing, _ = misdrawn(drawn, truth, last)
     return {"loss": drawing, "drawing": drawing}
 
 
-PIXEL = (
-    Stage("look", 0.25, look, windows=1.125),
-    Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True),
-    Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True),
-    Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True),
-)
-"""Stages of the objective ``pixel``."""
+LOOK = Stage("look", 0.25, look, windows=1.125)
+REACT = Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True)
+FORESEE = Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True)
+REDRAW = Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True)
 
-
-def _misdrawn(drawn: Tensor, truth: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Error of pictures ``(B, S, C, s, s)``, and which pixels changed since `last` ``(B, 1, C, s, s)``."""
-    changed = ((truth - last).abs().amax(dim=2, keepdim=True) > CHANGED).float()
-    weight = STILL + changed
-    error = F.smooth_l1_loss(drawn, truth, beta=0.3, reduction="none").clamp_max(4)
-    return (error * weight).mean() / weight.mean(), changed
-
-
-def _remembered(
-    model: StateModel, state: Mapping[str, Tensor], actions: Tensor
-) -> tuple[dict[str, Tensor], list[dict[str, Tensor]]]:
-    """State and memory at the end of the history, and what was foreseen on the way there."""
-    memory = torch.zeros(actions.shape[0], model.tokens, model.size.token, device=actions.device)
-    filtered: list[dict[str, Tensor]] = []
-    for t in range(model.spec.context - 1):
-        following, memory = model.dynamics({n: state[n][:, t] for n in model.state}, memory, actions[:, t])
-        filtered.append(following)
-    return {n: state[n][:, model.spec.context - 1] for n in model.state} | {"memory": memory}, filtered
+PIXEL = Objective((LOOK, REACT, FORESEE, REDRAW))
 
 
 def salience(pictures: Tensor) -> Tensor:
@@ -249,37 +209,6 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
     return (surprise * weight).sum() / weight.sum()
 
 
-def _horizon(model: StateModel, batch: dict[str, Tensor], progress: float) -> int:
-    longest = batch["action"].shape[1] + 1 - model.spec.context
-    return min(longest, FIRST_HORIZON + int(progress * (max(longest - FIRST_HORIZON, 0) + 1)))
-
-
-def _scale(name: str, pace: Tensor) -> Tensor | float:
-    return pace if name == "places" else 1.0
-
-
-def _share(name: str, there: Tensor) -> Tensor | float:
-    # What is not there is nowhere, and looks like nothing.
-    return there if name in ("places", "codes") else 1.0
-
-
-def _missed(name: str, foreseen: Tensor, truth: Tensor, pace: Tensor, there: Tensor) -> Tensor:
-    scale = _scale(name, pace)
-    bend = BENDS.get(name, 1.0)
-    error = F.smooth_l1_loss(foreseen / scale, truth / scale, beta=bend, reduction="none") * bend
-    return error * _share(name, there)
-
-
-def _weighed(parts: dict[str, Tensor]) -> Tensor:
-    return torch.stack([FORESEEN.get(name, 1.0) * part for name, part in parts.items()]).sum()
-
-
-def _pace(places: Tensor, there: Tensor) -> Tensor:
-    """How far things usually go in a step: the yardstick of errors in place."""
-    moved = (places[:, 1:] - places[:, :-1]).abs() * there[:, 1:]
-    return moved.mean().clamp_min(1e-4)
-
-
-def _crps(both: Tensor, truth: Tensor) -> Tensor:
+def fair_crps(both: Tensor, truth: Tensor) -> Tensor:
     one, other = both[: len(truth)], both[len(truth) :]
     return 0.5 * ((one - truth).abs() + (other - truth).abs()) - 0.5 * (one - other).abs()

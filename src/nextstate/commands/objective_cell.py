@@ -1,0 +1,202 @@
+"""One cell of ``nextstate study objective``: trains a model and measures it, in this process."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nextstate.models import StateModel
+    from nextstate.studies.objective import Cell, Design
+
+HISTORY = 8
+"""States of history from which poses and masses are probed."""
+
+STEPS, AHEAD = 50, 25
+"""Steps that a planner has, and steps in which the goal was reached."""
+
+
+def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: str, suite_seed: int) -> None:
+    """Trains and measures a cell and notes what came of it; one that diverges is noted as that.
+
+    Interrupted, it raises `KeyboardInterrupt` and goes on from its last checkpoint when called again.
+    """
+    from nextstate.errors import DivergenceError
+    from nextstate.models.pretrained import from_pretrained
+    from nextstate.studies import objective
+    from nextstate.studies.energy import Meter
+
+    home = objective.path_of(folder, cell).parent
+    meter = Meter()
+    try:
+        _train(design, cell, data, home / "run", preset, folder)
+    except DivergenceError as error:
+        objective.keep(folder, cell, "diverged", why=str(error), cost=meter.read())
+        print(f"{cell.name} diverged: {error}")
+        return
+    # A run that was interrupted before cost more than this meter saw.
+    cost = {**meter.read(), **_spent(home / "run")}
+    began = time.monotonic()
+    model = from_pretrained(home / "run" / "model")
+    figures = _judge(design, cell, data, home, model, suite_seed)
+    spread = figures.pop("spread")
+    figures["kilojoules"] = cost["kilojoules"]
+    measuring = round(time.monotonic() - began, 1)
+    objective.keep(folder, cell, "done", figures=figures, spread=spread, cost=cost, measuring=measuring)
+
+
+def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folder: Path) -> None:
+    from nextstate.commands import pretrain
+    from nextstate.studies import objective
+
+    command = ["--data", str(data), "--out", str(run), "--objective", cell.arm, "--preset", preset]
+    command += ["--seed", str(cell.seed), "--name", f"{cell.world}-{preset}", "--no-tensorboard"]
+    if cell.equal == "time":
+        command += ["--minutes", f"{design.minutes:g}"]
+    else:
+        twin = objective.Cell(objective.REFERENCE, cell.world, cell.seed)
+        made = operations(objective.path_of(folder, twin).parent / "run")
+        command += ["--steps", str(steps_for(made, cell.arm, run, data, preset))]
+    if pretrain.main(command) == 130:
+        raise KeyboardInterrupt
+
+
+def operations(run: Path) -> float:
+    """Floating-point operations that a finished run by the clock made."""
+    from nextstate.errors import CheckpointError
+    from nextstate.models.pretrained import from_pretrained
+    from nextstate.training.schedule import read_pace
+
+    if not (run / "model").is_dir():
+        raise CheckpointError(f"{run} has not ended, so it does not tell how many operations are equal to it.")
+    batch = json.loads((run / "config.json").read_text(encoding="utf-8"))["training"]["batch"]
+    model, known = from_pretrained(run / "model"), dict[int, float]()
+    total = 0.0
+    for progress in read_pace(run / "pace.f64"):
+        # They grow along a run, slowly.
+        place = int(64 * progress)
+        if place not in known:
+            known[place] = model.flops(batch, float(progress))
+        total += known[place]
+    return total
+
+
+def steps_for(made: float, arm: str, run: Path, data: Path, preset: str) -> int:
+    """Steps in which an arm makes as many operations."""
+    from nextstate.commands.pretrain import Config, make_model
+    from nextstate.data import open_cache
+
+    config = Config(data, run, preset, arm)
+    model = make_model(config, open_cache(data))
+    mean = sum(model.flops(config.training.batch, (place + 0.5) / 64) for place in range(64)) / 64
+    return max(round(made / mean), 1)
+
+
+def _spent(run: Path) -> dict[str, float]:
+    """Training time over all pieces of a run, and the energy of one busy core in it, by its own notes."""
+    from nextstate.studies.energy import WATTS
+    from nextstate.training.metrics import read_metrics
+
+    seconds = [line["seconds"] for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "end"]
+    return {"seconds": seconds[-1], "kilojoules": round(seconds[-1] * WATTS / 1000, 3)} if seconds else {}
+
+
+def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel, suite_seed: int) -> dict[str, Any]:
+    """All figures, and under ``spread`` the standard errors of those that have one."""
+    from nextstate.commands import evaluate
+    from nextstate.data import open_cache
+    from nextstate.studies.probing import pace, probe
+
+    out = home / "evaluation.json"
+    command = ["--model", str(home / "run" / "model"), "--world", cell.world, "--snapshots", str(design.snapshots)]
+    command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0", "--out", str(out)]
+    evaluate.main(command)
+    figures = told(json.loads(out.read_text(encoding="utf-8")))
+    scored, spread = _hidden(design, cell, home, model, suite_seed)
+    figures |= scored
+    figures["spread"] |= spread
+    speed = pace(model)
+    figures |= {"step_ms": speed["imagined"], "drawn_ms": speed["drawn"]}
+    read = probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
+    figures |= {name: value for name, value in read.items() if math.isfinite(value)}
+    if cell.world in design.planned:
+        rate = _planning(design, cell, home, model)
+        figures["planning"] = rate["rate"]
+        low, high = rate["interval"]
+        figures["spread"]["planning"] = (high - low) / 3.92
+    return figures
+
+
+def told(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a study out of an evaluation, with standard errors from its intervals."""
+    metrics, intervals = evaluation["metrics"], evaluation["intervals"]
+    retrieval = next(name for name in metrics if name.startswith("retrieval_at_"))
+    figures: dict[str, Any] = {}
+    spread: dict[str, float] = {}
+    for name, key, at in (
+        ("nce", "nce", "1.0"),
+        ("retrieval", retrieval, "1.0"),
+        ("drift", "drift", "2.0"),
+        ("crps", "crps", "1.0"),
+    ):
+        value = metrics.get(key, {}).get(at)
+        if value is None:
+            continue
+        figures[name] = value
+        low, high = intervals.get(key, {}).get(at, (value, value))
+        if low is not None and high is not None:
+            spread[name] = (high - low) / 3.92
+    flips = [value for value in metrics["flips"].values() if value is not None]
+    if flips:
+        figures["flips"] = sum(flips) / len(flips)
+    return {**figures, "spread": spread}
+
+
+def _hidden(
+    design: Design, cell: Cell, home: Path, model: StateModel, suite_seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Fair CRPS against futures in which hidden factors were drawn anew, and its standard error."""
+    from nextstate.commands.find import find_readout
+    from nextstate.evaluation.building import build_suite
+    from nextstate.evaluation.hidden import hidden_crps, resampled
+    from nextstate.worlds import make_world
+
+    suite = build_suite(cell.world, design.snapshots, seed=suite_seed, workers=1)
+    readout = find_readout(
+        str(home / "run" / "model"), make_world(cell.world, suite.recipe.size), list(model.spec.modalities)
+    )
+    if readout is None:
+        return {}, {}
+    found = hidden_crps(model, suite, readout, resampled(suite)).get("1.0")
+    if found is None:
+        return {}, {}
+    low, high = found.interval()
+    return {"hidden": found.value}, {"hidden": (high - low) / 3.92}
+
+
+def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict[str, Any]:
+    from nextstate.acting.contest import contest
+    from nextstate.acting.notes import Notes, summary
+    from nextstate.acting.ways import Tools
+    from nextstate.commands.find import model_size
+    from nextstate.commands.progress import bar
+    from nextstate.evaluation.oracle import Oracle
+    from nextstate.planning import make_planner
+    from nextstate.worlds import make_world
+
+    world = make_world(cell.world, size=model_size(str(home / "run" / "model")))
+    settings = {"horizon": 10, "block": 2, "every": 2, "last": 0.5}
+    tools = Tools(
+        model,
+        Oracle(make_world(world.name, world.size)),
+        make_planner("icem", candidates=design.candidates),
+        settings=settings,
+    )
+    notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, **settings})
+    with bar("planning", "trials") as progress:
+        contest(world, tools, ["model"], notes, design.tasks, [0], STEPS, AHEAD, progress)
+    return dict(summary(notes, "model")["strict"])

@@ -1,0 +1,276 @@
+"""``nextstate study objective``: the grid, its cost, and one cell of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nextstate.commands.abreast import Command, Lane, run_abreast
+
+if TYPE_CHECKING:
+    from nextstate.studies.objective import Design
+
+QUESTION = "What should a world model be pretrained to predict: pixels, its own terms, or which states may come?"
+
+EVALUATING = {"push": 150.0, "grasp": 180.0, "spill": 240.0}
+"""Seconds that measuring a cell takes on one core, until finished cells tell better."""
+
+EPISODES = {"push": 1000, "grasp": 400, "spill": 400}
+"""Recorded of a world where no dataset is given."""
+
+PLANNED = ("push", "grasp")
+"""Worlds with tasks for a planner."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Objectives: the same trunk, data, time and evaluation for each, and the same operations on the first world.
+
+    Cells are trained and measured side by side, a core each. Finished ones are kept, and the same command goes on
+    where it was interrupted. What it will cost is printed first.
+    """
+
+    out: Path = Path("objective")
+    """Folder of results: objective.json, objective.html, datasets and cells."""
+    data: tuple[str, ...] = ()
+    """Datasets by world, such as push=data/push; those of other worlds are recorded."""
+    arms: tuple[str, ...] = ("pixel", "latent", "flow", "pixel=1,latent=0.1")
+    """Objectives, or mixtures by weight."""
+    worlds: tuple[str, ...] = ("push", "grasp", "spill")
+    """Worlds at equal time; the first also at equal operations."""
+    seeds: int = 2
+    """Trainings of each arm in each world."""
+    minutes: float = 10.0
+    """Training of each cell."""
+    budget: str = ""
+    """Time for everything, such as 2h: the minutes of training are fitted to it."""
+    snapshots: int = 60
+    """Held-out snapshots on which each cell is measured."""
+    suite_seed: int = 1
+    """Of the suites."""
+    tasks: int = 20
+    """Tasks for the planner in each world that has some; 0 for none."""
+    candidates: int = 40
+    """Futures imagined in each round of the planner."""
+    probed: int = 1024
+    """Windows that linear readings of poses and masses are fitted on."""
+    episodes: int = 0
+    """Episodes to record where no dataset is given; by default as many as a world needs."""
+    preset: str = "small"
+    """Size of the models."""
+    workers: int = 0
+    """Cells at a time; 0 for one per core."""
+    smoke: bool = False
+    """A minute's worth of everything, to see that it works; the figures mean nothing."""
+    cell: str = ""
+    """Only this cell, in this process: what the study runs on each core."""
+
+
+SMOKE: dict[str, Any] = {
+    "worlds": ("push",),
+    "seeds": 1,
+    "minutes": 0.1,
+    "snapshots": 2,
+    "tasks": 1,
+    "candidates": 4,
+    "probed": 64,
+    "episodes": 24,
+    "preset": "tiny",
+}
+
+
+def main(argv: list[str]) -> int:
+    import tyro
+
+    config = tyro.cli(Config, prog="nextstate study objective", args=argv)
+    if config.smoke:
+        config = replace(config, **SMOKE)
+    check(config)
+    from nextstate.commands.objective_cell import measure_cell
+    from nextstate.data.workers import cores
+    from nextstate.studies import objective
+
+    workers = config.workers or cores()
+    design = _settled(config, _design(config), workers)
+    if config.cell:
+        cell = next((c for c in design.cells() if c.name == config.cell), None)
+        if cell is None:
+            from nextstate.errors import UnknownNameError
+
+            raise UnknownNameError("cell", config.cell, [c.name for c in design.cells()])
+        try:
+            measure_cell(design, cell, _dataset(config, cell.world), config.out, config.preset, config.suite_seed)
+        except KeyboardInterrupt:
+            return 130
+        return 0
+    left = [c for c in design.cells() if objective.found(config.out, c) is None]
+    print(
+        f"{len(design.cells())} cells ({len(left)} to do): {', '.join(design.arms)} on {', '.join(design.worlds)}, "
+        f"{len(design.seeds)} seeds, {design.minutes:g} min of training each; about "
+        f"{objective.told(design.cost(config.out, workers))} on {workers} cores, besides recording."
+    )
+    if left:
+        _prepare(config, workers)
+    status = 0
+    # At equal operations comes last: it needs to know how many the reference made.
+    for equal in ("time", "operations"):
+        names = [c.name for c in left if c.equal == equal]
+        if names and not status:
+            queue = Queue([["study", "objective", *argv, "--cell", name] for name in names])
+            lanes = [Lane(f"core {number}", queue) for number in range(min(workers, len(names)))]
+            status = run_abreast(lanes, config.out / "logs", len(lanes))
+    _write(config, design, f"nextstate study objective {shlex.join(argv)}")
+    return status
+
+
+class Queue(Sequence[Command]):
+    """Commands from which several lanes take: each goes to the lane that is free first."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._commands = list(commands)
+        self._left = iter(self._commands)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._commands[place]
+
+    def __iter__(self) -> Iterator[Command]:
+        while True:
+            with self._lock:
+                command = next(self._left, None)
+            if command is None:
+                return
+            yield command
+
+
+def check(config: Config) -> None:
+    """Raises `SettingsError` or `UnknownNameError` for options that cannot be used, before anything is made."""
+    from nextstate.errors import SettingsError, UnknownNameError
+    from nextstate.models.objectives import OBJECTIVES, parse_weights
+    from nextstate.models.world_model import PRESETS
+    from nextstate.studies.objective import parse_time
+    from nextstate.worlds import WORLDS
+
+    if not config.arms or not config.worlds:
+        raise SettingsError("give at least one of --arms and one of --worlds.")
+    for arm in config.arms:
+        parse_weights(arm, OBJECTIVES)
+    for world in (*config.worlds, *(_given(config))):
+        if world not in WORLDS:
+            raise UnknownNameError("world", world, WORLDS)
+    if config.preset not in PRESETS:
+        raise UnknownNameError("preset", config.preset, PRESETS)
+    for name, least in {
+        "seeds": 1,
+        "snapshots": 1,
+        "tasks": 0,
+        "probed": 32,
+        "candidates": 1,
+        "episodes": 0,
+        "workers": 0,
+    }.items():
+        if getattr(config, name) < least:
+            raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {least} on.")
+    if not config.minutes > 0:
+        raise SettingsError(f"--minutes {config.minutes}: give a time above 0.")
+    if config.budget:
+        parse_time(config.budget)
+
+
+def _given(config: Config) -> dict[str, Path]:
+    from nextstate.errors import SettingsError
+
+    found = {}
+    for text in config.data:
+        world, equals, path = text.partition("=")
+        if not equals or not Path(path).is_dir():
+            raise SettingsError(f"--data {text}: give world=folder of a dataset, such as push=data/push.")
+        found[world] = Path(path)
+    return found
+
+
+def _design(config: Config) -> Design:
+    from nextstate.studies.objective import Design
+
+    planned = [world for world in config.worlds if world in PLANNED] if config.tasks else []
+    return Design(
+        config.arms,
+        config.worlds,
+        range(config.seeds),
+        config.minutes,
+        config.snapshots,
+        config.tasks,
+        planned,
+        EVALUATING,
+        config.probed,
+        config.candidates,
+    )
+
+
+def _settled(config: Config, design: Design, workers: int) -> Design:
+    """The design with its minutes, settled when the study began; raises `SettingsError` if it is another."""
+    from nextstate.data.storage import write_json
+    from nextstate.errors import SettingsError
+    from nextstate.studies.objective import parse_time
+
+    free = ("out", "cell", "workers", "data")
+    asked = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(config).items() if n not in free}
+    path = config.out / "settings.json"
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before["asked"] != asked:
+            changed = ", ".join(f"--{n.replace('_', '-')}" for n in asked if before["asked"].get(n) != asked[n])
+            raise SettingsError(f"{config.out} holds a study with other {changed}; give the same, or another --out.")
+        return replace(design, minutes=before["minutes"])
+    if config.budget:
+        design = design.fitted(parse_time(config.budget), config.out, workers)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"asked": asked, "minutes": design.minutes})
+    return design
+
+
+def _dataset(config: Config, world: str) -> Path:
+    return _given(config).get(world, config.out / "data" / world)
+
+
+def _prepare(config: Config, workers: int) -> None:
+    """Records what is missing and grows suites, on all cores, so that cells need not do it side by side."""
+    from rich.console import Console
+
+    from nextstate.commands import record
+    from nextstate.commands.evaluate import bars
+    from nextstate.evaluation.building import build_suite
+    from nextstate.evaluation.hidden import resampled
+
+    for world in config.worlds:
+        if world not in _given(config):
+            episodes = config.episodes or EPISODES.get(world, 400)
+            out = str(_dataset(config, world))
+            record.main(["--world", world, "--out", out, "--episodes", str(episodes), "--workers", str(workers)])
+        with bars(Console(highlight=False)) as progress:
+            suite = build_suite(world, config.snapshots, seed=config.suite_seed, workers=workers, progress=progress)
+            resampled(suite, progress=progress)
+
+
+def _write(config: Config, design: Design, command: str) -> None:
+    from nextstate.data.storage import write_bytes, write_json
+    from nextstate.provenance import provenance
+    from nextstate.reports.objectives import objective_page
+    from nextstate.studies import objective
+
+    found = objective.conclude(design, config.out)
+    facts = {"minutes": design.minutes, "snapshots": design.snapshots, "suite_seed": config.suite_seed}
+    settings = {"arms": list(config.arms), "worlds": list(config.worlds), "seeds": config.seeds, **facts}
+    write_json(config.out / "objective.json", {**provenance(command), "settings": settings, **found})
+    page = objective_page(QUESTION, found, objective.FIGURES, command)
+    write_bytes(config.out / "objective.html", page.encode())
+    print("\n".join(found["says"]))
+    print(config.out / "objective.html")
