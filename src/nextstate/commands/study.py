@@ -1,4 +1,4 @@
-"""``nextstate study decoding``: settle an open question by experiment."""
+"""``nextstate study decoding`` and ``nextstate study thoughts``: settle an open question by experiment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STUDIES = ("decoding",)
+STUDIES = ("decoding", "thoughts")
 
 QUESTION = "How should motor commands be decoded, even from a perfect future?"
 
@@ -60,6 +60,10 @@ class Config:
 def main(argv: list[str]) -> int:
     import tyro
 
+    if argv and argv[0] == "thoughts":
+        from nextstate.commands import puzzling
+
+        return puzzling.run(argv[1:])
     question, options = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("decoding", argv)
     config = tyro.cli(Config, prog="nextstate study decoding", args=options)
     check(question, config)

@@ -33,6 +33,7 @@ class Remove(BoardWorld):
     """
 
     name = "remove"
+    timestep = 0.01
     slots = SLOTS
     max_steps = 60
     events = ("contact", "moved", "pulled", "toppled", "solved")
