@@ -77,6 +77,15 @@ class Recall:
         windows = np.lib.stride_tricks.sliding_window_view(padded, ahead, axis=1)
         return Recall(places, commands, torch.from_numpy(windows.min(axis=2)))
 
+    def promise(self, places: Tensor, count: int = 16) -> Tensor:
+        """What the better half of the nearest recorded instants came to, one of each episode: ``(P,)``, a cost."""
+        episodes, length = self.came_to.shape
+        apart = torch.cdist(places, self.places.flatten(0, 1)).view(len(places), episodes, length)
+        nearest, instants = apart.min(dim=2)
+        near = nearest.argsort(dim=1)[:, : min(count, episodes)]
+        came_to = self.came_to[near, instants.gather(1, near)].sort(dim=1).values
+        return came_to[:, : max(came_to.shape[1] // 2, 1)].mean(dim=1)
+
     def __call__(self, places: Tensor, count: int, steps: int, generator: torch.Generator) -> Tensor:
         """Commands ``(P, count, steps, A)`` for places ``(P, F)``; the last one is held where an episode ended."""
         episodes, length = self.came_to.shape

@@ -94,7 +94,7 @@ def actor_of(
         own = {"depth": 4, "breadth": 5, **puzzle.tree}
         settings = _planner_settings(own, design, "tree_")
         planner: Any = TreeSearch(
-            **settings, budget=design.budget, sense=where, remember=recall if way == "tree" else None
+            **settings, budget=design.budget, sense=where, memory=recall if way == "tree" else None
         )
         horizon, block = puzzle.horizon, puzzle.block
         last = float(design.changed.get("last", 0.9))
@@ -105,7 +105,7 @@ def actor_of(
         candidates = -(-(design.budget - horizon) // (settings["rounds"] * horizon))
         elites = max(candidates // 8, 3)
         if way == "flat_recalled":
-            planner = RecalledCEM(candidates, elites=elites, sense=where, remember=recall, **settings)
+            planner = RecalledCEM(candidates, elites=elites, sense=where, memory=recall, **settings)
         else:
             planner = CEM(candidates, elites=elites, **settings)
     every = min(puzzle.every, horizon)

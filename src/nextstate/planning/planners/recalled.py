@@ -19,12 +19,12 @@ class RecalledCEM:
 
     Args:
         candidates, rounds, elites, spread: as of `CEM`, the whole search together as much as one without memory.
-        sense, remember: as of `TreeSearch`.
+        sense, memory: as of `TreeSearch`.
     """
 
     candidates: int
     sense: Callable[[Future], Tensor]
-    remember: Callable[[Tensor, int, int, torch.Generator], Tensor]
+    memory: Callable[[Tensor, int, int, torch.Generator], Tensor]
     rounds: int = 5
     elites: int = 12
     spread: float = 0.6
@@ -38,7 +38,7 @@ class RecalledCEM:
         still = problem.model.imagine(problem.belief, torch.zeros(problem.instants, 1, problem.shape[1]))
         here = self.sense(Future(problem.model, problem.belief, still, torch.arange(problem.instants)))[:, -1]
         count = self.candidates // 2
-        steps = self.remember(here, count, problem.horizon, search.generator)
+        steps = self.memory(here, count, problem.horizon, search.generator)
         blocks = steps.view(problem.instants, count, *problem.shape[:1], problem.block, -1).mean(dim=3)
         drawn[:, 1 : 1 + count] = problem.bounded(blocks)
         best = elites_of(drawn, search.score(drawn), 1)[:, 0]

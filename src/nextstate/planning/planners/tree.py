@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,8 +23,17 @@ LOST = -1
 Sense = Callable[[Future], Tensor]
 """Where imagined steps are, ``(N, H, F)``: thoughts that are far apart in it are different thoughts."""
 
-Remember = Callable[[Tensor, int, int, torch.Generator], Tensor]
-"""``remember(places (P, F), count, steps, generator)`` to commands by step ``(P, count, steps, A)``."""
+
+class Memory(Protocol):
+    """What was done and came of it in similar places, see `Recall`."""
+
+    def __call__(self, places: Tensor, count: int, steps: int, generator: torch.Generator) -> Tensor:
+        """Commands by step ``(P, count, steps, A)`` for places ``(P, F)``."""
+        ...
+
+    def promise(self, places: Tensor) -> Tensor:
+        """The cost ``(P,)`` to which one gets from there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ class TreeSearch:
         budget: steps imagined for each decision, at most; then `proposals` follow from it, and `polish` is made with
             what is left. 0 for no limit.
         sense: tells thoughts apart; by default the model's own space, else the commands that led there.
-        remember: proposes what was done in similar states, see `Recall`; `remembered` is the share of such proposals.
+        memory: proposes what was done in similar states, and knows what came of it; `remembered` is the share of such
+            proposals, `trust` the weight of what came of it beside a thought's own cost.
     """
 
     depth: int = 3
@@ -61,8 +72,9 @@ class TreeSearch:
     polish: int = 48
     budget: int = 0
     sense: Sense | None = None
-    remember: Remember | None = None
+    memory: Memory | None = None
     remembered: float = 0.5
+    trust: float = 1.0
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         """As of every planner; each instant is thought about by itself."""
@@ -78,7 +90,7 @@ class TreeSearch:
             )
         search = Search(problem, seed, start)
         grown = [self._think(problem, row, search) for row in range(problem.instants)]
-        search.score(torch.stack([torch.stack([line for _, line in grown]), search.start], dim=1))
+        search.score(torch.stack([line for _, line in grown])[:, None])
         left = self.budget - problem.count.imagined * problem.horizon / problem.instants
         self._polish(search, int(left // problem.horizon) if self.budget else self.polish)
         return replace(search.plan(), thoughts=[tree for tree, _ in grown])
@@ -96,8 +108,9 @@ class TreeSearch:
         kept, beliefs, ways = [ROOT], here, {ROOT: torch.zeros(0, size)}
         best = planned = ROOT
         places, seen_before = now.places, now.places
-        # Two lines scored at the end, and a fifth for polishing.
-        spare = 0.8 * self.budget - 2 * problem.horizon - problem.block
+        worth = {ROOT: self._worth(problem, now)[0]}
+        # One line scored at the end, and a fifth for polishing.
+        spare = 0.8 * self.budget - problem.horizon - problem.block
         for depth, stretch in enumerate(stretches):
             share = spare * len(stretch) / problem.shape[0]
             count = self.proposals
@@ -110,6 +123,7 @@ class TreeSearch:
             before = torch.tensor([tree.thoughts[n].cost for n in parents])
             paths = torch.tensor([tree.thoughts[n].path for n in parents])
             path = (paths * depth + seen.costs.mean(dim=1)) / (depth + 1)
+            value = self._worth(problem, seen, path)
             doubted = int(0.15 * share / (len(stretch) * problem.block * max(self.doubt, 1))) if self.budget else None
             confidence = self._confidence(problem, row, search, begin, drawn, before, seen.costs[:, -1], doubted)
             numbers = []
@@ -119,16 +133,17 @@ class TreeSearch:
                 thought = tree.add(parent, commands, float(seen.costs[i, -1]), float(path[i]), confidence=sure)
                 thought.fate = CROWDED if sure >= 0.5 else IMPLAUSIBLE
                 ways[thought.number] = torch.cat([ways[parent], drawn[i]])
+                worth[thought.number] = value[i]
                 numbers.append(thought.number)
             features = seen.places
             if features is None:
                 features = _features(problem, seen.ends, drawn, parents, ways)
             # What was planned before goes on from where it has come to.
             planned = numbers[parents.index(planned)] if planned in parents else LOST
-            chosen = self._keep(tree, numbers, problem.last, features, seen_before, planned)
+            chosen = self._keep(tree, numbers, worth, features, seen_before, planned)
             for number in chosen:
                 tree.thoughts[number].fate = KEPT
-            best = min([best, *chosen], key=lambda n: _worth(tree, n, problem.last))
+            best = min([best, *chosen], key=worth.__getitem__)
             rows = [numbers.index(n) for n in chosen]
             beliefs, places, kept = seen.ends.select(rows), features[rows], chosen
             seen_before = places if seen_before is None else torch.cat([seen_before, places])
@@ -156,9 +171,9 @@ class TreeSearch:
         held = search.normal(len(kept), count, 1, size)
         drawn = self.spread * (0.7 * noise + held)
         drawn[:, 0] = search.start[row, stretch]
-        remembered = round(self.remembered * (count - 1)) if self.remember is not None else 0
-        if self.remember is not None and remembered and places is not None:
-            steps = self.remember(places, remembered, length * problem.block, search.generator)
+        remembered = round(self.remembered * (count - 1)) if self.memory is not None else 0
+        if self.memory is not None and remembered and places is not None:
+            steps = self.memory(places, remembered, length * problem.block, search.generator)
             blocks = steps.view(len(kept), remembered, length, problem.block, size).mean(dim=3)
             drawn[:, 1 : 1 + remembered] = blocks + self.tremor * search.normal(*blocks.shape)
         for index, number in enumerate(kept):
@@ -199,14 +214,14 @@ class TreeSearch:
         self,
         tree: ThoughtTree,
         numbers: list[int],
-        last: float,
+        worth: Mapping[int, float],
         features: Tensor,
         seen_before: Tensor | None,
         planned: int,
     ) -> list[int]:
         """What was planned, the best plausible thoughts, and those that lead elsewhere than any kept so far."""
         able = [n for n in numbers if tree.thoughts[n].fate != IMPLAUSIBLE] or numbers
-        able = sorted(able, key=lambda n: _worth(tree, n, last))
+        able = sorted(able, key=worth.__getitem__)
         kept = list(dict.fromkeys([*able[: max(self.breadth // 2, 1)], *([planned] if planned in able else [])]))
         spare = [n for n in able if n not in kept]
         if not spare:
@@ -223,6 +238,14 @@ class TreeSearch:
             nearest = torch.minimum(nearest, torch.cdist(points, points[index : index + 1])[:, 0])
             nearest[index] = -1.0
         return kept
+
+    def _worth(self, problem: Problem, seen: _Seen, path: Tensor | None = None) -> list[float]:
+        """What thoughts cost, on the way and at their end, and what is hoped for from there; infinite if unknown."""
+        end = seen.costs[:, -1]
+        value = (1 - problem.last) * (end if path is None else path) + problem.last * end
+        if self.memory is not None and seen.places is not None and self.trust:
+            value = value + self.trust * self.memory.promise(seen.places)
+        return torch.where(value.isfinite(), value, torch.inf).tolist()
 
     def _polish(self, search: Search, count: int) -> None:
         """Two rounds of candidates around the best line so far, the second ones nearer to it."""
@@ -249,12 +272,6 @@ class _Seen:
     costs: Tensor
     ends: Beliefs
     places: Tensor | None
-
-
-def _worth(tree: ThoughtTree, number: int, last: float) -> float:
-    thought = tree.thoughts[number]
-    worth = (1 - last) * thought.path + last * thought.cost
-    return worth if np.isfinite(worth) else float("inf")
 
 
 def _features(problem: Problem, ends: Beliefs, drawn: Tensor, parents: list[int], ways: dict[int, Tensor]) -> Tensor:
