@@ -96,7 +96,7 @@ class Recall:
         begin = instants.gather(1, near)
         # Half of them for what they came to, half as they come, the nearer the likelier.
         best = self.came_to[near, begin].argsort(dim=1)[:, : count // 2]
-        weight = torch.linspace(1.0, 0.1, wide).repeat(len(places), 1).scatter(1, best, 0.0)
+        weight = torch.linspace(1.0, 0.1, wide).repeat(len(places), 1).scatter(1, best, 1e-6)
         rest = count - best.shape[1]
         drawn = torch.multinomial(weight, rest, replacement=rest > wide - best.shape[1], generator=generator)
         chosen = torch.cat([best, drawn], dim=1)

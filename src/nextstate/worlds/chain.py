@@ -25,8 +25,9 @@ OPEN = 0.7
 class Chain(BoardWorld):
     """A ball rests on two bolts over a roof that parts two lanes: below one waits a gate, below the other a pit.
 
-    The hand reaches the bolts' knobs only. Which bolt is drawn decides which way the ball rolls, and what is done
-    cannot be undone: `lost` in the pit, or `solved` when the ball has swung the gate open and gone through.
+    The hand reaches the bolts' knobs only, from one side to the other over the top of a post. Which bolt is drawn
+    decides which way the ball rolls, and what is done cannot be undone: `lost` in the pit, or `solved` when the ball
+    has swung the gate open and gone through.
     """
 
     name = "chain"
@@ -77,6 +78,7 @@ class Chain(BoardWorld):
                 for side in (-1, 1)
             ),
             slab(0, -0.24, inner, 0.2),
+            slab(0, 0.28, 0.012, 0.07),
             *(slab(side * (outer + 0.125), -0.195, 0.125, 0.245) for side in (-1, 1)),
             slab(-right * middle, GATE_Y - 0.11, half, 0.1, 'rgba=".16 .12 .12 1"'),
         ]
@@ -183,8 +185,12 @@ def _draw(way: float) -> Way:
                 return np.zeros(2, np.float32)
             if abs(here[0] - x) < 0.03 and here[1] < depth + 0.03:
                 return np.array([side, 0.0], np.float32)
+            if side * here[0] < 0.05:
+                # Over the top of the post.
+                over = np.array([side * 0.08 if here[1] > 0.385 else here[0], 0.4])
+                return pusher.go_to(world, over)
             if abs(here[0] - x) > 0.02:
-                return pusher.go_to(world, np.array([x, max(clear, here[1] if abs(here[0]) > 0.2 else clear)]))
+                return pusher.go_to(world, np.array([x, clear]))
             return pusher.go_to(world, np.array([x, depth]))
 
         return policy

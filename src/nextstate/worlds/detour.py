@@ -17,10 +17,11 @@ THERE = 0.045
 
 
 class Detour(PusherWorld):
-    """A pusher, one object, and a wall that juts out from the table's edge between the object and a ring.
+    """A pusher, one object, and a wall with a hook at its end between the object and a ring.
 
-    `solved` is the case while the object lies in the ring. Straight towards it, the object comes to the wall and
-    stays there (`walled`); it has to be taken round the wall's free end, away from the ring at first.
+    `solved` is the case while the object lies in the ring. Straight towards it, the object comes into the corner of
+    wall and hook (`walled`), from where nothing can pull it out again; it has to be taken past the hook and round the
+    wall's end, away from the ring at first.
     """
 
     name = "detour"
@@ -41,6 +42,7 @@ class Detour(PusherWorld):
         "open_right": Factor(0, 1, integer=True),
         "wall_end": Factor(-0.02, 0.08, held_out=(0.02, 0.04)),
         "wall_y": Factor(-0.02, 0.04),
+        "hook": Factor(0.08, 0.1),
         "object_gap": Factor(0.0, 0.08),
         "goal_gap": Factor(0.02, 0.1),
         **pusher.LOOK,
@@ -50,7 +52,7 @@ class Detour(PusherWorld):
 
     def layout(self, rng: np.random.Generator, factors: dict[str, float]) -> None:
         side, end, wall = _side(factors), factors["wall_end"], factors["wall_y"]
-        x, y = side * (end - factors["object_gap"]), wall - float(rng.uniform(0.14, 0.18))
+        x, y = side * (end - factors["object_gap"]), wall - float(rng.uniform(0.175, 0.2))
         factors["object0_x"], factors["object0_y"], factors["object0_yaw"] = x, y, 0.0
         factors["goal_x"] = side * (end - factors["goal_gap"])
         factors["goal_y"] = wall + float(rng.uniform(0.15, 0.2))
@@ -72,6 +74,9 @@ class Detour(PusherWorld):
                     scene.walls(self.arena),
                     f'<geom name="wall" type="box" pos="{(end + edge) / 2} {factors["wall_y"]} .03" '
                     f'size="{abs(end - edge) / 2} {HALF_THICKNESS} .03" friction=".2" rgba=".3 .3 .33 1"/>',
+                    f'<geom name="hook" type="box" size="{HALF_THICKNESS} {factors["hook"] / 2} .03" '
+                    f'pos="{end - _side(factors) * HALF_THICKNESS} {factors["wall_y"] - factors["hook"] / 2} .03" '
+                    'friction=".2" rgba=".3 .3 .33 1"/>',
                     scene.ring(factors["goal_x"], factors["goal_y"], 0.075),
                     pusher.pusher_body(factors, self.radius),
                     pusher.sliding_object(0, factors),
@@ -82,7 +87,7 @@ class Detour(PusherWorld):
 
     def loaded(self) -> None:
         super().loaded()
-        self._wall = self.model.geom("wall").id
+        self._walls = [self.model.geom(name).id for name in ("wall", "hook")]
 
     def goal(self) -> np.ndarray:
         """``(x, y)`` in metres of the ring's middle."""
@@ -90,7 +95,7 @@ class Detour(PusherWorld):
 
     def detect(self) -> dict[str, bool]:
         pairs = self.data.contact.geom
-        beside = pairs[(pairs == self._wall).any(axis=1)]
+        beside = pairs[np.isin(pairs, self._walls).any(axis=1)]
         spot = self.object_position(0)
         return {
             "contact": self.touching(),

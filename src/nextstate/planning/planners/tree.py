@@ -84,7 +84,7 @@ class TreeSearch:
                 f"{problem.shape[0]} blocks of commands cannot be cut into {self.depth} stretches; change horizon or "
                 "depth."
             )
-        if self.budget and self.budget < 4 * problem.horizon + self.depth * self.breadth * problem.horizon:
+        if self.budget and self.budget < (2 + 2 * self.breadth) * problem.horizon:
             raise PlanningError(
                 f"a budget of {self.budget} steps is too small for {self.breadth} thoughts over {problem.horizon}."
             )
