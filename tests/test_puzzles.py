@@ -14,6 +14,7 @@ from nextstate.cli import main
 from nextstate.data.recording import Plan, play
 from nextstate.evaluation.oracle import Oracle
 from nextstate.models.protocol import Beliefs, History
+from nextstate.planning.goals import names_of
 from nextstate.planning.planners import TreeSearch
 from nextstate.planning.problem import Future, Problem
 from nextstate.planning.recall import Recall, Whereabouts
@@ -86,7 +87,7 @@ def test_the_simulator_goes_on_from_where_a_stretch_ended() -> None:
 def memory() -> tuple[Whereabouts, Recall]:
     """Ten episodes that begin at x = 0 .. 9; those from even places come to something."""
     world = PUZZLES["detour"].kind
-    outcomes = np.zeros((10, 6, 13), np.float32)
+    outcomes = np.zeros((10, 6, len(names_of(world))), np.float32)
     outcomes[:, :, 0] = np.arange(10)[:, None]
     commands = np.full((10, 5, 2), 0.1, np.float32) * np.arange(10)[:, None, None]
     costs = np.ones((10, 6)) - 2.0 * (np.arange(10) % 2 == 0)[:, None] * (np.arange(6) == 5)

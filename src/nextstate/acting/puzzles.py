@@ -65,7 +65,7 @@ PUZZLES: dict[str, Puzzle] = {
         Puzzle(
             "detour",
             {"missing": 5.0, "solved": -0.5},
-            ("object_x", "object_y", "pusher_x", "pusher_y", "goal_x", "goal_y"),
+            ("object_x", "object_y", "pusher_x-object_x", "pusher_y-object_y", "goal_x", "goal_y", "way_x"),
             near=(("object", "pusher"),),
             nearness=0.5,
             steps=80,
@@ -73,7 +73,7 @@ PUZZLES: dict[str, Puzzle] = {
         Puzzle(
             "remove",
             {"missing": 10.0, "toppled": 2.0, "solved": -1.0},
-            ("left_x", "right_x", "plank_turn", "plank_x", "pusher_x", "pusher_y"),
+            ("left_x", "right_x", "plank_turn", "load_x", "pusher_x", "pusher_y"),
             near=(("left", "pusher"), ("right", "pusher")),
             nearness=0.5,
             over=("toppled",),
@@ -81,7 +81,7 @@ PUZZLES: dict[str, Puzzle] = {
         Puzzle(
             "chain",
             {"missing": 2.0, "lost": 1.0, "solved": -1.0},
-            ("ball_x", "ball_y", "bolt_left", "bolt_right", "pusher_x", "pusher_y"),
+            ("ball_x", "ball_y", "bolt_left", "bolt_right", "gate_x", "pusher_x", "pusher_y"),
             over=("lost",),
         ),
         Puzzle(

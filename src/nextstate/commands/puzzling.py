@@ -27,7 +27,7 @@ class Config:
     """Set of tasks: from 100 on for choosing settings, below for results."""
     budget: int = 2400
     """Steps imagined for each decision."""
-    episodes: int = 200
+    episodes: int = 400
     """Recorded episodes that may be recalled."""
     change: str = "{}"
     """Settings to try, as JSON: horizon, block, every, last, tree_* and flat_* of the planners."""

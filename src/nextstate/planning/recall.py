@@ -15,7 +15,7 @@ from nextstate.planning.goals import names_of, read
 from nextstate.planning.problem import Future
 from nextstate.worlds.base import World
 
-AHEAD = 40
+AHEAD = 80
 """Steps within which what came of a recorded instant is looked at."""
 
 
@@ -24,7 +24,7 @@ class Whereabouts:
     """Where imagined steps are, as some outcomes in units of their spread: ``(N, H, F)`` of a future.
 
     Args:
-        world: whose outcomes. names: of those that tell places apart. scale: ``(F,)``.
+        world: whose outcomes. names: of those that tell places apart, ``one-other`` for a difference. scale: ``(F,)``.
         readout: reads them out of what a model imagines; the simulator needs none.
     """
 
@@ -38,9 +38,19 @@ class Whereabouts:
 
     def of(self, outcomes: np.ndarray) -> Tensor:
         """From outcomes ``(..., D)``."""
-        known = names_of(self.world)
-        columns = [known.index(name) for name in self.names]
-        return torch.from_numpy(np.asarray(outcomes)[..., columns]).float() / self.scale
+        return torch.from_numpy(places(self.world, self.names, outcomes)).float() / self.scale
+
+
+def places(world: type[World], names: Sequence[str], outcomes: np.ndarray) -> np.ndarray:
+    """Named outcomes and differences ``(..., F)`` out of outcomes ``(..., D)``."""
+    known = names_of(world)
+
+    def one(name: str) -> np.ndarray:
+        first, _, second = name.partition("-")
+        value = outcomes[..., known.index(first)]
+        return np.asarray(value - outcomes[..., known.index(second)] if second else value)
+
+    return np.stack([one(name) for name in names], axis=-1)
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ from nextstate.errors import SettingsError
 from nextstate.evaluation.readout import Readout
 from nextstate.evaluation.store import cache_folder, content_key, read_arrays, write_arrays
 from nextstate.models.protocol import WorldModel
-from nextstate.planning.goals import names_of
 from nextstate.planning.planners.cem import CEM
 from nextstate.planning.planners.recalled import RecalledCEM
 from nextstate.planning.planners.tree import TreeSearch
-from nextstate.planning.recall import Recall, Whereabouts
+from nextstate.planning.recall import Recall, Whereabouts, places
 from nextstate.policies import Planned
 from nextstate.worlds.base import World
 
@@ -50,17 +49,17 @@ class Design:
     budget: int
     tasks: int
     seed: int = 0
-    episodes: int = 300
+    episodes: int = 400
     changed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def memory_of(puzzle: Puzzle, episodes: int, cost: Wanted) -> tuple[Whereabouts, Recall]:
     """Where things are, and what was done there, in episodes of the recording policies' mix, none of them held out."""
     played = _played(puzzle, episodes)
-    names = names_of(puzzle.kind)
-    columns = [names.index(name) for name in puzzle.places]
-    spread = played["outcome"].reshape(-1, len(names))[:, columns].std(axis=0)
-    scale = torch.from_numpy(np.maximum(spread, 1e-3)).float()
+    spread = places(puzzle.kind, puzzle.places, played["outcome"]).reshape(-1, len(puzzle.places)).std(axis=0)
+    weights = np.array([2.0 if "-" in name else 1.0 for name in puzzle.places])
+    # How things stand to each other says more than where they are.
+    scale = torch.from_numpy(np.maximum(spread, 1e-3) / weights).float()
     where = Whereabouts(puzzle.kind, puzzle.places, scale, cost.readout)
     costs = cost.of(played["outcome"], played["events"])
     return where, Recall.of(where, zip(played["outcome"], played["action"][:, :-1], costs, strict=True))
@@ -91,7 +90,7 @@ def actor_of(
     """An actor by the name of its way of planning."""
     where, recall = memory
     if way in ("tree", "tree_alone"):
-        own = {"depth": 4, "breadth": 5, **puzzle.tree}
+        own = {"depth": 6, "breadth": 5, **puzzle.tree}
         settings = _planner_settings(own, design, "tree_")
         planner: Any = TreeSearch(
             **settings, budget=design.budget, sense=where, memory=recall if way == "tree" else None

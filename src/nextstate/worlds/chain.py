@@ -39,7 +39,7 @@ class Chain(BoardWorld):
         "body": ("pusher_x", "pusher_y"),
         "touch": ("touch_east", "touch_north", "touch_west", "touch_south"),
         "bolts": ("bolt_left", "bolt_right"),
-        "gate": ("gate_turn", "missing"),
+        "gate": ("gate_x", "gate_turn", "missing"),
     }
     headline = ("objects", "body", "touch", "bolts")
     read_directly = {
@@ -126,7 +126,7 @@ class Chain(BoardWorld):
     def outcome(self) -> np.ndarray:
         ball = self.object_position(0)
         missing = 0.0 if ball[1] < GATE_Y - 0.03 else float(np.linalg.norm(ball - self.gate()))
-        gate = [float(self.data.qpos[self._gate]), missing]
+        gate = [self.gate()[0], float(self.data.qpos[self._gate]), missing]
         return np.concatenate([ball, self.pusher_position(), quadrants(self.touch()), self.drawn(), gate])
 
     def explore(self, rng: np.random.Generator) -> Policy:

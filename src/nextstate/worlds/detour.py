@@ -31,7 +31,7 @@ class Detour(PusherWorld):
         "objects": ("object_x", "object_y"),
         "body": ("pusher_x", "pusher_y"),
         "touch": ("touch_east", "touch_north", "touch_west", "touch_south"),
-        "goal": ("goal_x", "goal_y", "missing"),
+        "goal": ("goal_x", "goal_y", "way_x", "missing"),
     }
     headline = ("objects", "body", "touch")
     read_directly = {
@@ -107,8 +107,9 @@ class Detour(PusherWorld):
 
     def outcome(self) -> np.ndarray:
         spot, goal = self.object_position(0), self.goal()
-        missing = [float(np.linalg.norm(spot - goal))]
-        return np.concatenate([spot, self.pusher_position(), quadrants(self.touch()), goal, missing])
+        # The middle of what the wall leaves open, and how far the object is from the ring.
+        more = [_side(self.factors) * (self.factors["wall_end"] + self.arena) / 2, np.linalg.norm(spot - goal)]
+        return np.concatenate([spot, self.pusher_position(), quadrants(self.touch()), goal, more])
 
     def explore(self, rng: np.random.Generator) -> Policy:
         """Takes the object round the wall or straight to it, and pushes about at random in between."""

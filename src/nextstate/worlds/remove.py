@@ -42,7 +42,7 @@ class Remove(BoardWorld):
         "plank": ("plank_x", "plank_y", "plank_turn"),
         "body": ("pusher_x", "pusher_y"),
         "touch": ("touch_east", "touch_north", "touch_west", "touch_south"),
-        "goal": ("missing",),
+        "goal": ("load_x", "missing"),
     }
     headline = ("objects", "plank", "body", "touch")
     read_directly = {
@@ -116,9 +116,10 @@ class Remove(BoardWorld):
         }
 
     def outcome(self) -> np.ndarray:
-        missing = [max(PULLED - float(self.pulled().max()), 0.0)]
+        load = self.plank()[0] + sign_of(self.factors, "load_right") * self.factors["load_x"]
+        more = [load, max(PULLED - float(self.pulled().max()), 0.0)]
         return np.concatenate(
-            [self.positions().ravel(), self.plank(), self.pusher_position(), quadrants(self.touch()), missing]
+            [self.positions().ravel(), self.plank(), self.pusher_position(), quadrants(self.touch()), more]
         )
 
     def explore(self, rng: np.random.Generator) -> Policy:

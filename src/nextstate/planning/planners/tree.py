@@ -74,7 +74,7 @@ class TreeSearch:
     sense: Sense | None = None
     memory: Memory | None = None
     remembered: float = 0.5
-    trust: float = 1.0
+    trust: float = 2.0
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         """As of every planner; each instant is thought about by itself."""
