@@ -25,7 +25,7 @@ class Config:
     """Tasks of each puzzle."""
     first: int = 0
     """Set of tasks: from 100 on for choosing settings, below for results."""
-    budget: int = 2400
+    budget: int = 1600
     """Steps imagined for each decision."""
     episodes: int = 400
     """Recorded episodes that may be recalled."""

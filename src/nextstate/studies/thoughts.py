@@ -90,7 +90,7 @@ def actor_of(
     """An actor by the name of its way of planning."""
     where, recall = memory
     if way in ("tree", "tree_alone"):
-        own = {"depth": 6, "breadth": 5, **puzzle.tree}
+        own = {"depth": 6, "breadth": 4, **puzzle.tree}
         settings = _planner_settings(own, design, "tree_")
         planner: Any = TreeSearch(
             **settings, budget=design.budget, sense=where, memory=recall if way == "tree" else None
@@ -98,7 +98,7 @@ def actor_of(
         horizon, block = puzzle.horizon, puzzle.block
         last = float(design.changed.get("last", 0.9))
     else:
-        own = {"horizon": puzzle.horizon, "block": puzzle.block, "rounds": 4, "last": 0.5, "spread": 0.8, **puzzle.flat}
+        own = {"horizon": 24, "block": puzzle.block, "rounds": 3, "last": 0.5, "spread": 0.8, **puzzle.flat}
         settings = _planner_settings(own, design, "flat_")
         horizon, block, last = settings.pop("horizon"), settings.pop("block"), settings.pop("last")
         candidates = -(-(design.budget - horizon) // (settings["rounds"] * horizon))

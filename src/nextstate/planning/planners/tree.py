@@ -73,7 +73,7 @@ class TreeSearch:
     budget: int = 0
     sense: Sense | None = None
     memory: Memory | None = None
-    remembered: float = 0.5
+    remembered: float = 0.7
     trust: float = 2.0
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
@@ -109,13 +109,13 @@ class TreeSearch:
         best = planned = ROOT
         places, seen_before = now.places, now.places
         worth = {ROOT: self._worth(problem, now)[0]}
-        # One line scored at the end, and a fifth for polishing.
-        spare = 0.8 * self.budget - problem.horizon - problem.block
+        # One line scored at the end, and a tenth for polishing.
+        spare = 0.9 * self.budget - problem.horizon - problem.block
         for depth, stretch in enumerate(stretches):
             share = spare * len(stretch) / problem.shape[0]
             count = self.proposals
             if self.budget:
-                count = max(int(0.85 * share / (len(kept) * len(stretch) * problem.block)), 1)
+                count = max(int(0.9 * share / (len(kept) * len(stretch) * problem.block)), 1)
             parents = [number for number in kept for _ in range(count)]
             drawn = self._propose(problem, search, row, kept, count, ways, stretch, places)
             begin = beliefs.repeat(count)
@@ -124,7 +124,7 @@ class TreeSearch:
             paths = torch.tensor([tree.thoughts[n].path for n in parents])
             path = (paths * depth + seen.costs.mean(dim=1)) / (depth + 1)
             value = self._worth(problem, seen, path)
-            doubted = int(0.15 * share / (len(stretch) * problem.block * max(self.doubt, 1))) if self.budget else None
+            doubted = int(0.1 * share / (len(stretch) * problem.block * max(self.doubt, 1))) if self.budget else None
             confidence = self._confidence(problem, row, search, begin, drawn, before, seen.costs[:, -1], doubted)
             numbers = []
             for i, parent in enumerate(parents):
