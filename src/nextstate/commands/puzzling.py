@@ -6,6 +6,11 @@ import json
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextstate.acting.puzzles import Puzzle
+    from nextstate.studies.thoughts import Design
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Config:
     """Recorded episodes that may be recalled."""
     change: str = "{}"
     """Settings to try, as JSON: horizon, block, every, last, tree_* and flat_* of the planners."""
+    draw: bool = False
+    """Also draw the first decision of each puzzle's first task: the tree of its thoughts as <puzzle>.html."""
     out: Path = Path("thoughts")
     """Folder of results: thoughts.json and trials."""
 
@@ -52,7 +59,7 @@ def run(argv: list[str]) -> int:
 
     settle_threads()
     changed = json.loads(config.change)
-    kept = {n: v for n, v in asdict(config).items() if n not in ("out", "puzzles", "ways", "tasks", "first")}
+    kept = {n: v for n, v in asdict(config).items() if n not in ("out", "puzzles", "ways", "tasks", "first", "draw")}
     notes = Notes(config.out / "trials.jsonl", kept)
     design = thoughts.Design(config.budget, config.tasks, config.first, config.episodes, changed)
     # The simulator needs no pictures to tell what is the case.
@@ -64,6 +71,8 @@ def run(argv: list[str]) -> int:
         with bar(name, "trials") as show:
             thoughts.run(design, PUZZLES[name], world, model, readout, config.ways, notes, show)
         found = thoughts.conclude(config.puzzles, config.ways, notes, config.first)
+        if config.draw:
+            _draw(config, PUZZLES[name], design)
         head = provenance(f"nextstate study {shlex.join(['thoughts', *argv])}")
         settings = {**kept, "set": config.first, "tasks": config.tasks}
         own = {n: asdict(PUZZLES[n]) for n in config.puzzles}
@@ -71,6 +80,32 @@ def run(argv: list[str]) -> int:
     print("\n".join(found["says"]))
     print(config.out / "thoughts.json")
     return 0
+
+
+def _draw(config: Config, puzzle: Puzzle, design: Design) -> None:
+    import torch
+
+    from nextstate.acting.puzzles import Wanted, scene_of
+    from nextstate.commands.find import ORACLE, find_model, find_readout, model_size
+    from nextstate.commands.thinking import show_thoughts
+    from nextstate.studies import thoughts
+    from nextstate.worlds import make_world
+
+    world = make_world(puzzle.world, model_size(config.model))
+    model = find_model(config.model, world)
+    readout = None if config.model == ORACLE else find_readout(config.model, world, list(model.spec.modalities))
+    cost, scene = Wanted(puzzle, readout), scene_of(design.seed, 0)
+    memory = thoughts.memory_of(puzzle, design.episodes, cost)
+    actor = thoughts.actor_of("tree", puzzle, model, cost, memory, design, scene)
+    now, _ = world.reset(seed=scene)
+    snapshot = world.snapshot()
+    with torch.no_grad():
+        actor.select_action(now, snapshot)
+    assert actor.belief is not None
+    title = f"{puzzle.world}: what it thinks before it acts"
+    show_thoughts(
+        actor.thoughts[0], actor.belief, snapshot, world, model, readout, title, config.out / f"{puzzle.world}.html"
+    )
 
 
 def check(config: Config) -> None:
