@@ -16,6 +16,8 @@ BOLT_Y, BOLT_HALF = 0.13, (0.065, 0.012)
 KNOB_X, KNOB_HALF = 0.145, (0.011, 0.034)
 """Of a bolt that is shut, metres from the middle of the board; the knob stands on its outer end."""
 TRAVEL = 0.13
+GAP_Y = 0.31
+"""Height at which the hand passes from one side to the other."""
 LANE = (0.085, 0.21)
 GATE_Y = -0.24
 OPEN = 0.7
@@ -25,7 +27,7 @@ OPEN = 0.7
 class Chain(BoardWorld):
     """A ball rests on two bolts over a roof that parts two lanes: below one waits a gate, below the other a pit.
 
-    The hand reaches the bolts' knobs only, from one side to the other over the top of a post. Which bolt is drawn
+    The hand reaches the bolts' knobs only, from one side to the other through a gap between posts. Which bolt is drawn
     decides which way the ball rolls, and what is done cannot be undone: `lost` in the pit, or `solved` when the ball
     has swung the gate open and gone through.
     """
@@ -60,8 +62,8 @@ class Chain(BoardWorld):
     }
 
     def layout(self, rng: np.random.Generator, factors: dict[str, float]) -> None:
-        # In seven of ten scenes the hand is nearer to the wrong bolt.
-        side = sign_of(factors, "gate_right") * (1.0 if factors["near_gate"] > 0.7 else -1.0)
+        # In four of five scenes the hand is nearer to the wrong bolt.
+        side = sign_of(factors, "gate_right") * (1.0 if factors["near_gate"] > 0.8 else -1.0)
         factors["pusher_x"] = side * float(rng.uniform(0.12, 0.34))
         factors["pusher_y"] = float(rng.uniform(0.27, 0.38))
         radius, gap = factors["ball_radius"], factors["bolt_gap"]
@@ -78,7 +80,9 @@ class Chain(BoardWorld):
                 for side in (-1, 1)
             ),
             slab(0, -0.24, inner, 0.2),
-            slab(0, 0.28, 0.012, 0.07),
+            # Two posts, and between them a gap for the hand.
+            slab(0, 0.235, 0.012, 0.025),
+            slab(0, 0.405, 0.012, 0.045),
             *(slab(side * (outer + 0.125), -0.195, 0.125, 0.245) for side in (-1, 1)),
             slab(-right * middle, GATE_Y - 0.11, half, 0.1, 'rgba=".16 .12 .12 1"'),
         ]
@@ -186,9 +190,9 @@ def _draw(way: float) -> Way:
             if abs(here[0] - x) < 0.03 and here[1] < depth + 0.03:
                 return np.array([side, 0.0], np.float32)
             if side * here[0] < 0.05:
-                # Over the top of the post.
-                over = np.array([side * 0.08 if here[1] > 0.385 else here[0], 0.4])
-                return pusher.go_to(world, over)
+                # Through the gap.
+                before = -side * here[0] > 0.06 and abs(here[1] - GAP_Y) > 0.01
+                return pusher.go_to(world, np.array([-side * 0.09 if before else side * 0.09, GAP_Y]))
             if abs(here[0] - x) > 0.02:
                 return pusher.go_to(world, np.array([x, clear]))
             return pusher.go_to(world, np.array([x, depth]))
