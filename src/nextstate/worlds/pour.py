@@ -151,7 +151,8 @@ class Pour(World):
 
     def explore(self, rng: np.random.Generator) -> Policy:
         """Pours more or less into the cup or beside it, or tilts and moves at random."""
-        return trying(rng, _about(self, rng), (_pour(1.0), _pour(1.0), _pour(0.4), _pour(3.0), _beside))
+        ways = (*[_pour(1.0)] * 4, _pour(0.4), _pour(3.0), _beside)
+        return trying(rng, _about(self, rng), ways, first=0.1, unsteady=(0.0, 0.03, 0.1))
 
 
 def _jug(factors: Mapping[str, float]) -> str:
@@ -201,8 +202,8 @@ def _pour(amount: float) -> Way:
     def make(world: World, rng: np.random.Generator) -> Policy:
         assert isinstance(world, Pour)
         side = sign_of(world.factors, "cup_right")
-        offset, sooner = float(rng.normal(0.125, 0.012)), float(rng.uniform(0.85, 1.1))
-        speed = float(rng.uniform(0.4, 0.9))
+        offset, sooner = float(rng.normal(0.145, 0.01)), float(rng.uniform(0.85, 1.1))
+        speed = float(rng.uniform(0.3, 0.6))
         done = False
 
         def policy(world: World) -> np.ndarray:

@@ -12,13 +12,16 @@ Way = Callable[[World, np.random.Generator], Policy]
 """Makes a policy for a world as it stands."""
 
 
-def trying(rng: np.random.Generator, about: Policy, ways: Sequence[Way], first: float = 0.3) -> Policy:
+def trying(
+    rng: np.random.Generator, about: Policy, ways: Sequence[Way], first: float = 0.3, unsteady: float = 0.3
+) -> Policy:
     """One way after another, each for a few seconds, with something aimless in between.
 
     Args:
         about: what is done in between.
         ways: good ones and bad ones, drawn evenly.
         first: chance that an episode begins aimlessly.
+        unsteady: largest standard deviation of commands; a third of that, or none, otherwise.
     """
     now, left, noise, trial = about, 0, 0.0, rng.random() < first
 
@@ -27,7 +30,7 @@ def trying(rng: np.random.Generator, about: Policy, ways: Sequence[Way], first: 
         if left <= 0:
             trial = not trial
             left = int(rng.integers(35, 80)) if trial else int(rng.integers(4, 16))
-            noise = float(rng.choice([0.0, 0.1, 0.3]))
+            noise = unsteady * float(rng.choice([0.0, 1 / 3, 1.0]))
             now = ways[int(rng.integers(len(ways)))](world, rng) if trial else about
         left -= 1
         command = now(world) + noise * rng.normal(size=world.action_size)
