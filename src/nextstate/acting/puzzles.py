@@ -77,6 +77,7 @@ PUZZLES: dict[str, Puzzle] = {
             near=(("left", "pusher"), ("right", "pusher")),
             nearness=0.5,
             over=("toppled",),
+            flat={"horizon": 48},
         ),
         Puzzle(
             "chain",

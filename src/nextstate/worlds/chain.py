@@ -80,6 +80,8 @@ class Chain(BoardWorld):
                 for side in (-1, 1)
             ),
             slab(0, -0.24, inner, 0.2),
+            # Guards keep the hand from the ball itself.
+            *(slab(side * 0.05, 0.195, 0.005, 0.04) for side in (-1, 1)),
             # Two posts, and between them a gap for the hand.
             slab(0, 0.235, 0.012, 0.025),
             slab(0, 0.405, 0.012, 0.045),
@@ -179,12 +181,12 @@ def _draw(way: float) -> Way:
     def make(world: World, rng: np.random.Generator) -> Policy:
         assert isinstance(world, Chain)
         side = way * sign_of(world.factors, "gate_right")
-        depth, clear = BOLT_Y + 0.05 + float(rng.uniform(0, 0.012)), 0.26 + float(rng.uniform(0, 0.05))
+        depth, clear = BOLT_Y + 0.05 + float(rng.uniform(0, 0.012)), 0.28 + float(rng.uniform(0, 0.03))
 
         def policy(world: World) -> np.ndarray:
             assert isinstance(world, Chain)
             drawn = world.drawn()[int(side > 0)]
-            here, x = world.pusher_position(), side * (0.09 + drawn)
+            here, x = world.pusher_position(), side * (0.095 + drawn)
             if drawn > 0.11:
                 return np.zeros(2, np.float32)
             if abs(here[0] - x) < 0.03 and here[1] < depth + 0.03:
@@ -193,8 +195,8 @@ def _draw(way: float) -> Way:
                 # Through the gap.
                 before = -side * here[0] > 0.06 and abs(here[1] - GAP_Y) > 0.01
                 return pusher.go_to(world, np.array([-side * 0.09 if before else side * 0.09, GAP_Y]))
-            if abs(here[0] - x) > 0.02:
-                return pusher.go_to(world, np.array([x, clear]))
+            if abs(here[0] - x) > 0.006 and here[1] > depth + 0.04:
+                return pusher.go_to(world, np.array([x, clear + 0.02]))
             return pusher.go_to(world, np.array([x, depth]))
 
         return policy

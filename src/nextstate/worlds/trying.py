@@ -11,9 +11,15 @@ from nextstate.worlds.base import Policy, World
 Way = Callable[[World, np.random.Generator], Policy]
 """Makes a policy for a world as it stands."""
 
+UNSTEADY = (0.0, 0.1, 0.3)
+
 
 def trying(
-    rng: np.random.Generator, about: Policy, ways: Sequence[Way], first: float = 0.3, unsteady: float = 0.3
+    rng: np.random.Generator,
+    about: Policy,
+    ways: Sequence[Way],
+    first: float = 0.3,
+    unsteady: Sequence[float] = UNSTEADY,
 ) -> Policy:
     """One way after another, each for a few seconds, with something aimless in between.
 
@@ -21,7 +27,7 @@ def trying(
         about: what is done in between.
         ways: good ones and bad ones, drawn evenly.
         first: chance that an episode begins aimlessly.
-        unsteady: largest standard deviation of commands; a third of that, or none, otherwise.
+        unsteady: standard deviations of commands, of which each trial has one.
     """
     now, left, noise, trial = about, 0, 0.0, rng.random() < first
 
@@ -30,7 +36,7 @@ def trying(
         if left <= 0:
             trial = not trial
             left = int(rng.integers(35, 80)) if trial else int(rng.integers(4, 16))
-            noise = unsteady * float(rng.choice([0.0, 1 / 3, 1.0]))
+            noise = float(rng.choice(unsteady))
             now = ways[int(rng.integers(len(ways)))](world, rng) if trial else about
         left -= 1
         command = now(world) + noise * rng.normal(size=world.action_size)
