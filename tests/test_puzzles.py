@@ -134,13 +134,15 @@ def test_the_study_of_thoughts(tmp_path: Path, capsys: pytest.CaptureFixture[str
     options = ["study", "thoughts", "--puzzles", "reach_behind", "--tasks", "1", "--budget", "320", "--episodes", "3"]
     options += ["--change", '{"horizon": 16, "steps": 14, "flat_rounds": 2, "tree_depth": 2}', "--first", "100"]
     ways = ["--ways", "tree", "flat", "flat_recalled", "tree_alone"]
-    assert main([*options, *ways, "--out", str(tmp_path)]) == 0
+    assert main([*options, *ways, "--out", str(tmp_path), "--summary", str(tmp_path / "all.json")]) == 0
     found = json.loads((tmp_path / "thoughts.json").read_text())
     rows = found["puzzles"]["reach_behind"]["ways"]
     assert set(rows) == {"tree", "flat", "flat_recalled", "tree_alone"}
     spent = [row["imagined_per_decision"] for row in rows.values()]
     assert min(spent) >= 0.9 * 320 and max(spent) <= 1.05 * 320
-    assert "mean_gain_points" in found and "reach_behind" in capsys.readouterr().out
+    short = json.loads((tmp_path / "all.json").read_text())["thought_tree"]
+    assert short["puzzles"]["reach_behind"] == {way: rows[way]["rate"] for way in ("tree", "flat")}
+    assert short["mean_gain_points"] == found["mean_gain_points"] and "reach_behind" in capsys.readouterr().out
     lines = (tmp_path / "trials.jsonl").read_text()
     assert main([*options, *ways, "--out", str(tmp_path)]) == 0
     assert (tmp_path / "trials.jsonl").read_text() == lines

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from nextstate.studies.thoughts import Design
 
 
+DECISIVE = ("model", "budget", "episodes", "change")
+"""Options under which trials may be compared."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Thoughts: a tree of imagined branches against a flat search, on puzzles, with the same number of steps imagined.
@@ -40,6 +44,8 @@ class Config:
     """Also draw the first decision of each puzzle's first task: the tree of its thoughts as <puzzle>.html."""
     out: Path = Path("thoughts")
     """Folder of results: thoughts.json and trials."""
+    summary: Path | None = None
+    """Also put the headline figures into this JSON file, as its entry thought_tree."""
 
 
 def run(argv: list[str]) -> int:
@@ -59,7 +65,7 @@ def run(argv: list[str]) -> int:
 
     settle_threads()
     changed = json.loads(config.change)
-    kept = {n: v for n, v in asdict(config).items() if n not in ("out", "puzzles", "ways", "tasks", "first", "draw")}
+    kept = {n: v for n, v in asdict(config).items() if n in DECISIVE}
     notes = Notes(config.out / "trials.jsonl", kept)
     design = thoughts.Design(config.budget, config.tasks, config.first, config.episodes, changed)
     # The simulator needs no pictures to tell what is the case.
@@ -77,6 +83,9 @@ def run(argv: list[str]) -> int:
         settings = {**kept, "set": config.first, "tasks": config.tasks}
         own = {n: asdict(PUZZLES[n]) for n in config.puzzles}
         write_json(config.out / "thoughts.json", {**head, "settings": settings, **found, "definitions": own})
+    if config.summary is not None:
+        known = json.loads(config.summary.read_text(encoding="utf-8")) if config.summary.exists() else {}
+        write_json(config.summary, {**known, "thought_tree": thoughts.headline(found, config.model)})
     print("\n".join(found["says"]))
     print(config.out / "thoughts.json")
     return 0

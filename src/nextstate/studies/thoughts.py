@@ -212,6 +212,15 @@ def conclude(puzzles: Sequence[str], ways: Sequence[str], notes: Notes, seed: in
     return {"puzzles": table, "mean_gain_points": mean, "says": says(table, mean)}
 
 
+def headline(found: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The figures in short: rates of tree and flat search in each puzzle, and the mean gain in points."""
+    rates = {
+        name: {way: row["ways"][way]["rate"] for way in COMPARED if way in row["ways"]}
+        for name, row in found["puzzles"].items()
+    }
+    return {"mean_gain_points": found["mean_gain_points"], "planned_in": model, "puzzles": rates}
+
+
 def _paired(notes: Notes, puzzle: str, seed: int) -> dict[str, int]:
     """On how many of the same tasks only one of the two succeeded."""
     won = {
