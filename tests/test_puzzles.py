@@ -132,7 +132,12 @@ def test_a_tree_spends_its_budget_and_no_more() -> None:
 
 def test_the_study_of_thoughts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["study", "thoughts", "--puzzles", "reach_behind", "--tasks", "1", "--budget", "320", "--episodes", "3"]
-    options += ["--change", '{"horizon": 16, "steps": 14, "flat_rounds": 2, "tree_depth": 2}', "--first", "100"]
+    options += [
+        "--change",
+        '{"horizon": 16, "steps": 14, "flat_horizon": 16, "flat_rounds": 2, "tree_depth": 2}',
+        "--first",
+        "100",
+    ]
     ways = ["--ways", "tree", "flat", "flat_recalled", "tree_alone"]
     assert main([*options, *ways, "--out", str(tmp_path), "--summary", str(tmp_path / "all.json")]) == 0
     found = json.loads((tmp_path / "thoughts.json").read_text())
