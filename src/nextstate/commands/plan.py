@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from nextstate.evaluation.readout import Readout
     from nextstate.imagination import Instant
     from nextstate.models.protocol import WorldModel
     from nextstate.planning import Cost
@@ -69,6 +68,7 @@ def main(argv: list[str]) -> int:
     import numpy as np
 
     from nextstate.commands.find import find_model, find_readout, model_size
+    from nextstate.commands.thinking import show_thoughts
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination import Futures, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
@@ -118,7 +118,9 @@ def main(argv: list[str]) -> int:
     }
     write_json(config.out.with_name(config.out.name + ".json"), record)
     if done["thoughts"]:
-        _show_thoughts(config, world, model, readout, done["thoughts"][0])
+        title = f"{config.world}: {' and '.join(config.goal)}"
+        tree, belief, snapshot = done["thoughts"][0]
+        show_thoughts(tree, belief, snapshot, world, model, readout, title, config.out.with_name("thoughts.html"))
     print(f"cost {done['costs'][0]:.4f} at first, {done['costs'][-1]:.4f} after {config.steps} steps")
     print(f"{record['milliseconds_per_decision']} ms per decision ({config.planner}, {model.spec.name})")
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
@@ -211,33 +213,3 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
         "states": {n: np.stack(v) for n, v in states.items()},
         "imagined": {n: np.stack(v) for n, v in imagined.items()},
     }
-
-
-def _show_thoughts(config: Config, world: World, model: WorldModel, readout: Readout | None, first: Any) -> None:
-    """Writes ``thoughts.html`` and ``thoughts.json`` of the first decision beside the clip."""
-    import numpy as np
-
-    from nextstate.data.storage import write_bytes, write_json
-    from nextstate.imagination.thoughts import illustrate
-    from nextstate.reports.thoughts import page
-
-    tree, belief, snapshot = first
-    names = [name for name in model.spec.modalities if name in world.modalities]
-
-    def events(states: Any) -> dict[str, np.ndarray]:
-        assert readout is not None
-        found = readout({n: states[n] for n in readout.spec}).events
-        return {name: found[..., i] for i, name in enumerate(world.events)}
-
-    illustrate(tree, model, belief, names, events if readout is not None else None)
-    line = [thought.commands for thought in tree.chosen]
-    truth = None
-    if line:
-        branches = world.branch(snapshot, np.concatenate(line)[None], names)
-        truth = {name: values[0] for name, values in branches.states.items()}
-    title = f"{config.world}: {' and '.join(config.goal)}"
-    write_bytes(
-        config.out.with_name("thoughts.html"), page(tree, truth, world.state_spec, title, model.spec.name).encode()
-    )
-    write_json(config.out.with_name("thoughts.json"), tree.to_dict())
-    print(f"{config.out.with_name('thoughts.html')}: {len(tree.thoughts) - 1} thoughts")

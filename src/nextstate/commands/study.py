@@ -7,6 +7,7 @@ from importlib import import_module
 STUDIES = {
     "decoding": "how motor commands should be decoded, even from a perfect future",
     "honesty": "whether what is imagined can be trusted when one acts on it",
+    "thoughts": "whether it helps to think in branches, in puzzles, against a flat search at equal compute",
     "objective": "what pretraining should minimise: pixels, latents, or a flow over futures",
 }
 """Question -> what it asks. A new one is a line here and a file ``study_<question>.py`` beside this one."""
@@ -22,5 +23,5 @@ def main(argv: list[str]) -> int:
         return 0
     if argv[0] not in STUDIES:
         raise UnknownNameError("question", argv[0], STUDIES)
-    status: int = import_module(f"nextstate.commands.study_{argv[0]}").main(argv[1:])
+    status: int = import_module(f"nextstate.commands.study_{argv[0]}").run(argv[1:])
     return status

@@ -54,7 +54,7 @@ class Config:
     """Folder of results: decoding.json, decoding.html, heads and trials."""
 
 
-def main(argv: list[str]) -> int:
+def run(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study decoding", args=argv)

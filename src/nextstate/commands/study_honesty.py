@@ -46,7 +46,7 @@ class Config:
     """Folder of results: honesty.json, honesty.html and trials."""
 
 
-def main(argv: list[str]) -> int:
+def run(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study honesty", args=argv)

@@ -84,7 +84,7 @@ SMOKE: dict[str, Any] = {
 }
 
 
-def main(argv: list[str]) -> int:
+def run(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study objective", args=argv)

@@ -116,14 +116,14 @@ def illustrate(
     model: WorldModel,
     belief: Beliefs,
     modalities: Sequence[str],
-    events: Callable[[Mapping[str, torch.Tensor]], Mapping[str, np.ndarray]] | None = None,
+    events: Callable[[Beliefs, Mapping[str, torch.Tensor]], Mapping[str, np.ndarray]] | None = None,
     most: int = 60,
 ) -> None:
     """Fills in what the thoughts worth showing look and feel like, imagined anew from the root.
 
     Args:
         belief: at the root, a batch of one. modalities: to decode.
-        events: probabilities ``(1, S)`` by name out of states ``(1, S, *shape)``.
+        events: probabilities ``(1, S)`` by name out of beliefs ``(1, S, ...)`` and their states ``(1, S, *shape)``.
     """
     size = model.spec.action_size
     with torch.no_grad():
@@ -131,7 +131,8 @@ def illustrate(
             commands = tree.commands(thought.number, size)
             span = model.imagine(belief, torch.from_numpy(commands)[None])
             first = len(commands) - len(thought.commands)
-            states = model.decode(span.steps(range(first, len(commands))), modalities)
+            span = span.steps(range(first, len(commands)))
+            states = model.decode(span, modalities)
             thought.states = {name: values[0].cpu().numpy() for name, values in states.items()}
             if events is not None:
-                thought.events = {name: values[0] for name, values in events(states).items()}
+                thought.events = {name: values[0] for name, values in events(span, states).items()}

@@ -14,6 +14,7 @@ from torch import Tensor
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.readout import Reading, Readout
 from nextstate.modalities import StateSpec
+from nextstate.models.protocol import Beliefs
 from nextstate.planning.costs import PictureDistance, Probability, StateDistance, Sum
 from nextstate.planning.problem import Cost, Future
 from nextstate.worlds.base import World
@@ -50,8 +51,20 @@ def event_probability(readout: Readout, name: str) -> Cost:
     return lambda future: torch.from_numpy(read(readout, future).events[..., column]).float()
 
 
-def read(readout: Readout, future: Future) -> Reading:
-    """What a readout finds in all steps of a future."""
+def read(readout: Readout | None, future: Future) -> Reading:
+    """What a readout finds in all steps of a future; the simulator tells it without one.
+
+    Raises:
+        PlanningError: when there is neither.
+    """
+    told: Callable[[Beliefs], Reading] | None = getattr(future.model, "told", None)
+    if told is not None and len(future.beliefs):
+        return told(future.beliefs)
+    if readout is None:
+        raise PlanningError(
+            f"outcomes have to be read out of what {future.model.spec.name} imagines, and there is no readout; "
+            "evaluate the model with --keep-readout."
+        )
     return readout(future.states(*readout.spec))
 
 

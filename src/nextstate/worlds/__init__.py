@@ -6,15 +6,23 @@ from collections.abc import Sequence
 
 from nextstate.errors import UnknownNameError
 from nextstate.worlds.base import HELD_OUT_SEED, Branches, Factor, Policy, Skill, World
+from nextstate.worlds.chain import Chain
 from nextstate.worlds.collide import Collide
+from nextstate.worlds.detour import Detour
 from nextstate.worlds.drop import Drop
 from nextstate.worlds.grasp import Grasp
 from nextstate.worlds.occlude import Occlude
+from nextstate.worlds.pour import Pour
 from nextstate.worlds.push import Push
+from nextstate.worlds.reach_behind import ReachBehind
+from nextstate.worlds.remove import Remove
 from nextstate.worlds.snapshot import Snapshot
 from nextstate.worlds.spill import Spill
 
-WORLDS: dict[str, type[World]] = {world.name: world for world in (Push, Grasp, Spill, Drop, Collide, Occlude)}
+WORLDS: dict[str, type[World]] = {
+    world.name: world
+    for world in (Push, Grasp, Spill, Drop, Collide, Occlude, Detour, Remove, Chain, ReachBehind, Pour)
+}
 
 
 def make_world(name: str, size: int = 64, modalities: Sequence[str] | None = None) -> World:

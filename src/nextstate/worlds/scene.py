@@ -65,6 +65,15 @@ def walls(arena: float) -> str:
     )
 
 
+def ring(x: float, y: float, radius: float, colour: str = ".96 .97 1") -> str:
+    """A mark on the table that nothing touches: a disc with a smaller one of the table's darkness in it."""
+    return "".join(
+        f'<geom type="cylinder" pos="{x} {y} {height}" size="{size} {height}" rgba="{tint} 1" '
+        'contype="0" conaffinity="0"/>'
+        for size, height, tint in ((radius, 0.001, colour), (radius * 0.78, 0.0015, ".42 .42 .45"))
+    )
+
+
 def elastic(restitution: float, frequency: float) -> str:
     """Contact attributes of a material that keeps about `restitution` of the speed of an impact.
 
