@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from nextstate.acting.tasks import Task
+from nextstate.acting.truth import TrueMiss
 from nextstate.errors import PlanningError, UnknownNameError
+from nextstate.evaluation.oracle import Oracle
 from nextstate.models.heads import SEEN, Head
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
@@ -56,6 +58,7 @@ class Tools:
         goal: how plans are led, see `aim`. near: weight of plain distance beside time to go.
         settings: of `Planned`. candidates, descend: of `Proposed`.
         every: commands done of each decision of a decoder.
+        body: whether the body must be where it was too, see `World.goal_of_body`.
     """
 
     model: WorldModel
@@ -68,6 +71,7 @@ class Tools:
     candidates: int = 32
     descend: int = 0
     every: int = 2
+    body: bool = False
 
     @property
     def eye(self) -> StateModel:
@@ -129,7 +133,8 @@ def aim(tools: Tools, task: Task) -> Cost:
     seen = seen_goal(tools, task)
     if tools.goal == "view":
         return seen
-    return TimeToGo(tools.guide(), replace(seen, matters=(1 - tools.guide().obeys).square()), tools.near)
+    matters = None if tools.body else (1 - tools.guide().obeys).square()
+    return TimeToGo(tools.guide(), replace(seen, matters=matters), tools.near)
 
 
 def seen_goal(tools: Tools, task: Task) -> SeenDistance:
@@ -153,6 +158,15 @@ def planned(tools: Tools, task: Task) -> Actor:
 def planned_in_simulator(tools: Tools, task: Task) -> Actor:
     """Plans in the true simulator, led by the same cost."""
     return _planning(tools, task, tools.simulator, tools.planner)
+
+
+def knowing(tools: Tools, task: Task) -> Actor:
+    """Plans in the true simulator, led by the true distance: what is left to fail is the planner."""
+    simulator = tools.simulator
+    if not isinstance(simulator, Oracle):
+        raise PlanningError("the way 'simulator' plans in the true simulator; give an Oracle.")
+    cost = TrueMiss(simulator.world, task.wanted)
+    return Planned(simulator, tools.planner, cost, seed=task.seed, **tools.settings)  # type: ignore[arg-type]
 
 
 def proposed(tools: Tools, task: Task) -> Actor:
@@ -192,6 +206,7 @@ WAYS: dict[str, Way] = {
     ),
     "joint_told": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), told(t, task), task.seed)),
     "oracle": planned_in_simulator,
+    "simulator": knowing,
     "proposals_oracle": proposed_in_simulator,
 }
 """Those that end in ``told`` or ``oracle`` are given the true future: what is left to fail is the decoding."""

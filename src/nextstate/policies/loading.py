@@ -24,7 +24,9 @@ EVERY = 2
 """Commands done of each decision."""
 
 
-def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "planner", seed: int = 0) -> Actor:
+def load(
+    model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "planner", seed: int = 0, body: bool = False
+) -> Actor:
     """A policy that brings the world to where it looks like `goal`: ``policy.select_action(observation)``.
 
     Args:
@@ -33,6 +35,7 @@ def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "plan
         decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance), ``cloned``,
             ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
         seed: of whatever is drawn.
+        body: whether the body must be where it is in the goal too; else it may be anywhere.
 
     Raises:
         UnknownNameError: for another decoder. CheckpointError: for a model or head that is missing or damaged.
@@ -43,6 +46,8 @@ def load(model: Path | str, goal: Mapping[str, np.ndarray], decoder: str = "plan
     folder, eye = folder_of(model), from_pretrained(model)
     seen = SeenDistance.of(eye, {name: torch.from_numpy(np.array(v))[None] for name, v in goal.items()})
     assert isinstance(eye, StateModel)
+    if body:
+        seen = replace(seen, matters=torch.ones(seen.there.shape[1]))
     return DECODERS[decoder](folder, eye, seen, seed)
 
 
@@ -51,7 +56,8 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
         guide = Guide.load(folder)
     except CheckpointError:
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    cost = TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
+    matters = (1 - guide.obeys).square() if seen.matters is None else seen.matters
+    cost = TimeToGo(guide, replace(seen, matters=matters))
     return Planned(eye, make_planner("guided"), cost, last=0.5, seed=seed)
 
 
