@@ -6,6 +6,8 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from nextstate.data import open_cache
 from nextstate.data.recording import Plan, record
 from nextstate.errors import MissingExtraError, PlanningError, SettingsError, StateError
 from nextstate.evaluation.oracle import Oracle
-from nextstate.planning import make_planner
+from nextstate.models.protocol import Beliefs
+from nextstate.planning import Future, make_planner
 from nextstate.worlds import YARDSTICKS, Snapshot, World, make_world, world_class
 from nextstate.worlds.adapters.outside import part_of
 from nextstate.worlds.adapters.pusht import TURN, WITHIN
@@ -88,9 +91,9 @@ def test_pusht_is_judged_as_the_original_judges() -> None:
     world = kind.__new__(kind)
     here = np.array([100.0, 100.0, 200.0, 200.0, 0.1])
     assert world.miss(here, here) == 0.0
-    together = here + [0.8 * WITHIN, 0, 0, 0.8 * WITHIN, 0]
+    together = here + np.array([0.8 * WITHIN, 0, 0, 0.8 * WITHIN, 0])
     assert world.miss(together, here) > 1.0, "disc and T share one distance"
-    turned = here + [0, 0, 0, 0, 2 * np.pi - 0.9 * TURN]
+    turned = here + np.array([0, 0, 0, 0, 2 * np.pi - 0.9 * TURN])
     assert world.miss(turned, here) == pytest.approx(0.9), "the short way round"
 
 
@@ -152,13 +155,7 @@ def test_planning_in_the_simulator_led_by_the_truth_gets_there() -> None:
 
 
 def test_true_distances_are_not_for_models() -> None:
-    class Imagined:
-        class beliefs:
-            handles: dict[str, object] = {}
-
-        class model:
-            class spec:
-                name = "some model"
-
+    model = SimpleNamespace(spec=SimpleNamespace(name="some model"))
+    imagined = SimpleNamespace(beliefs=Beliefs({}), model=model)
     with pytest.raises(PlanningError, match="only imagines"):
-        TrueMiss(None, np.zeros(2))(Imagined())  # type: ignore[arg-type]
+        TrueMiss(cast(World, None), np.zeros(2))(cast(Future, imagined))

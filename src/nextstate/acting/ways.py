@@ -13,6 +13,7 @@ from nextstate.acting.truth import TrueMiss
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
 from nextstate.models.heads import SEEN, Head
+from nextstate.models.leap import Leap, Leaping
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -20,6 +21,7 @@ from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistan
 from nextstate.planning.costs import NEAR, look
 from nextstate.planning.planners.proposed import Proposed
 from nextstate.policies import Actor, Foreseen, Inverse, Joint, Looking, Planned
+from nextstate.policies.leaping import InLeaps
 from nextstate.policies.looking import Decide, cloning, inverting, jointly
 from nextstate.policies.proposing import proposing
 from nextstate.worlds import Snapshot
@@ -43,6 +45,9 @@ class Fixed:
             return np.zeros(self.actions.shape[1], np.float32)
         return np.asarray(self.actions[self._step - 1])
 
+
+LEAPS = 5
+"""Leaps that are looked ahead."""
 
 GOALS = ("time", "view", "picture")
 
@@ -169,6 +174,18 @@ def knowing(tools: Tools, task: Task) -> Actor:
     return Planned(simulator, tools.planner, cost, seed=task.seed, **tools.settings)  # type: ignore[arg-type]
 
 
+def leaping(tools: Tools, task: Task) -> Actor:
+    """Plans in leaps of the model."""
+    model = Leaping(tools.eye, tools.head(Leap.name))  # type: ignore[arg-type]
+    goal = replace(seen_goal(tools, task), eye=model)
+    cost: Cost = goal
+    if tools.goal == "time":
+        cost = TimeToGo(tools.guide(), goal, tools.near)
+    settings = {"horizon": LEAPS, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
+    planned = Planned(model, tools.planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
+    return InLeaps(planned)
+
+
 def proposed(tools: Tools, task: Task) -> Actor:
     """Best of N proposals of the joint network, judged in the model, then down the gradient."""
     return _planning(tools, task, tools.model, _proposals(tools, task, tools.descend))
@@ -200,6 +217,7 @@ WAYS: dict[str, Way] = {
     "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
     "model": planned,
     "proposals": proposed,
+    "leaps": leaping,
     "cloned_told": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task), told(t, task))),
     "inverse_told": _looking(
         lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed, t.every)
@@ -216,6 +234,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "inverse": (Inverse.name, Joint.name),
     "joint": (Joint.name,),
     "proposals": (Joint.name,),
+    "leaps": (Leap.name,),
     "cloned_told": (Guide.name,),
     "inverse_told": (Inverse.name,),
     "joint_told": (Joint.name,),
@@ -223,5 +242,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Heads that a way needs, whatever the goal."""
 
-PLANS = ("model", "oracle", "proposals", "proposals_oracle")
+PLANS = ("model", "oracle", "proposals", "proposals_oracle", "leaps")
 """Ways whose plans follow a cost."""

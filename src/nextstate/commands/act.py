@@ -29,9 +29,9 @@ class Config:
     """Folder of a model or the world of a shipped one; by default the shipped one of the world."""
     ways: tuple[str, ...] = ("still", "random", "replay", "model")
     """Without a model still, random and replay (what led to the goal); decoders cloned, inverse and joint, and the same
-    given the true future, cloned_told, inverse_told and joint_told; planners in the model, model and proposals, and in
-    the simulator, oracle and proposals_oracle, and simulator, which is led by the true distance. Decoders and proposals
-    need heads from `nextstate guide`."""
+    given the true future, cloned_told, inverse_told and joint_told; planners in the model, model, proposals and leaps,
+    and in the simulator, oracle and proposals_oracle, and simulator, which is led by the true distance. Decoders,
+    proposals and leaps need heads from `nextstate guide`."""
     tasks: int = 100
     """Tasks of each seed."""
     seeds: int = 3
@@ -203,6 +203,7 @@ WAYS = (
     "joint",
     "model",
     "proposals",
+    "leaps",
     "cloned_told",
     "inverse_told",
     "joint_told",
