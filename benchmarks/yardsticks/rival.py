@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from benchmarks.yardsticks.lewm import Planner, Trained, train
+
 from nextstate.acting.notes import Notes, median
 from nextstate.acting.tasks import Task, make_tasks
 from nextstate.acting.trials import attempt

@@ -3,6 +3,11 @@
 They come with extras (see CONTRIBUTING.md), and are imported when a world is made.
 """
 
+import os
+
+# Originals that draw with MuJoCo look for a screen otherwise, and it is settled when MuJoCo is first imported.
+os.environ.setdefault("MUJOCO_GL", "egl")
+
 from nextstate.worlds.adapters.control import Cartpole, Reacher
 from nextstate.worlds.adapters.cube import Cube
 from nextstate.worlds.adapters.gym_pusht import GymPushT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from types import ModuleType
 
@@ -17,8 +16,6 @@ def outside(module: str, extra: str, missing: str = "") -> ModuleType:
     Args:
         missing: how to install it where the extra alone does not.
     """
-    # dm_control chooses how to draw when it is imported, and by default looks for a screen.
-    os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         return importlib.import_module(module)
     except ImportError as error:
