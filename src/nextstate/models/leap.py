@@ -57,11 +57,12 @@ class Leap(Head):
         found = []
         for command in commands.unbind(1):
             told = self.think(torch.cat([memory, here, command], dim=1))
-            change, news = self.conclude(told).float().split([self.flat, MEMORY], dim=1)
-            here, memory = here + PACE * change, memory + news
+            news = self.conclude(told).float()
+            here, memory = here + PACE * news[:, : self.flat], memory + news[:, self.flat :]
             found.append(here)
-        places, felt_then = torch.stack(found, dim=1).split([2 * self.shape.things, self.shape.proprio], dim=2)
-        return places.unflatten(2, (self.shape.things, 2)), felt_then
+        span = torch.stack(found, dim=1)
+        places, felt_then = span[..., : 2 * self.shape.things], span[..., 2 * self.shape.things :]
+        return places.reshape(*places.shape[:2], self.shape.things, 2), felt_then
 
 
 def leap_loss(leap: Leap, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -98,15 +99,13 @@ class Leaping:
         eye: whose view of the world it starts from. leap: learned on that view.
     """
 
-    state = ("places", "codes", "proprio")
+    state: tuple[str, ...] = ("places", "codes", "proprio")
 
     def __init__(self, eye: StateModel, leap: Leap) -> None:
         self.eye, self.leap = eye, leap
         size = STRIDE * eye.spec.action_size
-        self.spec = replace(
-            eye.spec, name=f"{eye.spec.name}, leaping", action_size=size, hz=eye.spec.hz / STRIDE, context=1
-        )
-        self.spec = replace(self.spec, stochastic=False)
+        changed = {"action_size": size, "hz": eye.spec.hz / STRIDE, "context": 1, "stochastic": False}
+        self.spec = replace(eye.spec, name=f"{eye.spec.name}, leaping", **changed)  # type: ignore[arg-type]
         if not leap.shape.proprio:
             self.state = ("places", "codes")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from nextstate.errors import PlanningError
 from nextstate.modalities import Modality
 from nextstate.models.dynamics import PACE
+from nextstate.models.leap import Leaping
 from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -106,12 +107,12 @@ class SeenDistance:
     among them, are looked at with the same eye, so that planning in either is led by the same measure.
 
     Args:
-        eye: a model that outlines things (`StateModel`).
+        eye: a model that outlines things (`StateModel`), or foresees in leaps what such a one outlined.
         places: ``(B or 1, K, 2)`` where they are wanted. there: ``(B or 1, K)`` how much there is of each, 0 to 1.
         matters: ``(K,)`` weights of things; all count alike by default.
     """
 
-    eye: StateModel
+    eye: StateModel | Leaping
     places: Tensor
     there: Tensor
     matters: Tensor | None = None
@@ -149,6 +150,7 @@ class SeenDistance:
         """What the eye makes of every imagined step: places, codes and what is felt, ``(N, H, ...)``."""
         if future.model is self.eye and "places" in future.beliefs.tensors:
             return {name: future.beliefs.tensors[name].float() for name in self.eye.state}
+        assert isinstance(self.eye, StateModel)
         states = future.states(*self.eye.spec.modalities)
         size = next(iter(states.values())).shape[:2]
         seen = look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
