@@ -46,7 +46,7 @@ class Recipe:
     lewm: bool = False
 
 
-TIMED = ("--goal", "time", "--planner", "icem", "--candidates", "64", "--last", "0.7")
+TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
     "pusht": Recipe(1500, TIMED, lewm=True),

@@ -177,8 +177,13 @@ class TimeToGo:
         return self._told(future)[0] + self.near * self.seen(future)
 
     def commands(self, future: Future) -> Tensor:
-        """What recorded policies did in such states on the way to such a goal, ``(N, H, A)``."""
-        return self._told(future)[1]
+        """What recorded policies did in such states on the way to such a goal, ``(N, H, A)``.
+
+        A model whose command is several of the world's in a row is told so many, as far as the guide looks ahead.
+        """
+        told = self._told(future)[1]
+        count = future.model.spec.action_size // told.shape[3]
+        return told[:, :, [min(step, told.shape[2] - 1) for step in range(count)]].flatten(2)
 
     def _told(self, future: Future) -> tuple[Tensor, Tensor]:
         state = self.seen.state(future)
@@ -188,7 +193,7 @@ class TimeToGo:
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
         with self.seen.eye.precision():
             steps, commands = self.guide(flat, wanted, there)
-        return steps.view(size), commands[:, 0].view(*size, -1)
+        return steps.view(size), commands.view(*size, *commands.shape[1:])
 
 
 @dataclass(frozen=True)
