@@ -6,10 +6,17 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 import torch
 
+from nextstate.errors import PlanningError
 from nextstate.models.heads import HeadShape
-from nextstate.models.leap import STRIDE, Leap, leap_loss
+from nextstate.models.leap import STRIDE, Leap, Leaping, leap_loss
+from nextstate.models.pretrained import from_pretrained
+from nextstate.models.protocol import History
+from nextstate.models.world_model import StateModel
+from nextstate.planning import Future, Guide, Problem, SeenDistance, TimeToGo
+from nextstate.planning.planners.guided import Guided
 from nextstate.policies.leaping import InLeaps
 from nextstate.policies.planned import Planned
 
@@ -72,3 +79,23 @@ def test_a_plan_in_leaps_is_done_command_by_command() -> None:
     actor = InLeaps(cast(Planned, SimpleNamespace(select_action=select_action, reset=lambda: None, due=True)))
     done = [actor.select_action({"step": np.array(step)}) for step in range(STRIDE + 1)]
     assert len(asked) == 2 and np.array_equal(done[1], [102, 103]) and np.array_equal(done[STRIDE], [200, 201])
+
+
+def test_plans_in_leaps_begin_with_what_a_guide_says() -> None:
+    eye = cast(StateModel, from_pretrained("push"))
+    kinds = eye.spec.modalities
+    shape = HeadShape(eye.size.things, eye.size.code, kinds["proprio"].shape[0], eye.spec.action_size)
+    torch.manual_seed(0)
+    model, guide = Leaping(eye, Leap(shape).eval()), Guide(shape).eval()
+    states = {name: kind.denormalise(torch.zeros(1, 1, *kind.shape)) for name, kind in kinds.items()}
+    belief = model.observe(History(states, torch.zeros(1, 0, model.spec.action_size)))
+    wanted = SeenDistance(model, torch.zeros(1, shape.things, 2), torch.ones(1, shape.things))
+    cost = TimeToGo(guide, wanted)
+    plan = Guided(candidates=6, polish=0).plan(Problem(model, belief, cost, horizon=2))
+    assert plan.actions.shape == (1, 2, STRIDE * shape.action)
+    future = Future(model, belief, belief.map(lambda tensor: tensor[:, None]), torch.zeros(1).long())
+    told = cost.commands(future)[0, 0].view(STRIDE, shape.action)
+    assert torch.equal(told[shape.chunk - 1], told[shape.chunk]), "beyond what a guide tells, its last command is held"
+    assert not torch.equal(told[0], told[1])
+    with pytest.raises(PlanningError, match="draws nothing"):
+        model.decode(belief, ["rgb"])
