@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo docs lerobot rivals clean
+.PHONY: help setup test lint format demo docs lerobot yardsticks rivals clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -51,6 +51,14 @@ lerobot:  ## Check recordings with LeRobot's own reader and a validator, in a vi
 	# Its pins ask for other builds of torch than ours; reading a dataset needs none of what they differ in.
 	.venv-lerobot/bin/python $(INSTALL) --no-deps lerobot==0.4.4
 	.venv-lerobot/bin/python -m pytest -m lerobot
+
+yardsticks:  ## Install and check the public yardsticks, in a virtual environment of their own
+	@$(PYTHON) -m venv .venv-yardsticks
+	# dm_control does not work with the MuJoCo that everything else is tested with.
+	grep -v '^mujoco==' constraints.txt > .venv-yardsticks/constraints.txt
+	.venv-yardsticks/bin/python $(INSTALL) -c .venv-yardsticks/constraints.txt -e '.[test,yardsticks]'
+	.venv-yardsticks/bin/python $(INSTALL) --no-deps stable-worldmodel==0.1.1
+	.venv-yardsticks/bin/python -m pytest -m yardsticks
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'

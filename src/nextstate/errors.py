@@ -27,6 +27,14 @@ class SettingsError(NextstateError, ValueError):
     """An option of a command that cannot be used, or options that exclude each other."""
 
 
+class MissingExtraError(NextstateError, ImportError):
+    """A package that only an extra of nextstate installs."""
+
+    def __init__(self, package: str, extra: str, found: str, besides: str = "") -> None:
+        then = f", then {besides}" if besides else ""
+        super().__init__(f'{package} is needed here ({found}). Install it: pip install "nextstate[{extra}]"{then}.')
+
+
 class ActionError(NextstateError, ValueError):
     """Actions that are not finite, of the wrong shape, or outside their space."""
 

@@ -24,6 +24,7 @@ def contest(
     ahead: int,
     show: Callable[[int, int], None],
     label: Callable[[str], str] = str,
+    solved: bool = False,
 ) -> None:
     """Lets each way act on each task, and notes what came of it; what is noted already is not done again.
 
@@ -31,6 +32,7 @@ def contest(
         tasks: of each seed. seeds: sets of tasks. steps, ahead: as of `attempt` and `make_tasks`.
         show: told how many of how many trials are done.
         label: under which name the trials of a way are noted.
+        solved: whether tasks that are solved at their start count too.
     """
     wanted = [(label(way), seed, number) for way in ways for seed in seeds for number in range(tasks)]
     done = sum(key in notes.found for key in wanted)
@@ -41,7 +43,7 @@ def contest(
                 key = (label(way), seed, number)
                 if key in notes.found:
                     continue
-                made = made or make_tasks(world, tasks, seed, ahead, max(tools.model.spec.context, 1))
+                made = made or make_tasks(world, tasks, seed, ahead, max(tools.model.spec.context, 1), solved)
                 task = made[number]
                 trial = attempt(world, WAYS[way](tools, task), task, steps)
                 surprise = round(float(np.mean(trial.surprises)), 5) if trial.surprises else None

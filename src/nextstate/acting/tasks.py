@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from nextstate.errors import PlanningError
-from nextstate.evaluation.suite import group_indices
 from nextstate.imagination import Instant, reach
 from nextstate.worlds import World
 from nextstate.worlds.base import HELD_OUT_SEED
@@ -42,13 +41,16 @@ class Task:
     shown: Mapping[str, np.ndarray]
 
 
-def make_tasks(world: World, count: int, seed: int = 0, ahead: int = 25, context: int = 8) -> list[Task]:
+def make_tasks(
+    world: World, count: int, seed: int = 0, ahead: int = 25, context: int = 8, solved: bool = False
+) -> list[Task]:
     """Tasks whose goals an exploring policy reached `ahead` steps later; those solved at their start are left out.
 
     Args:
         world: which is left in some scene or other.
         seed: other seeds give other scenes.
         context: states of history before a start.
+        solved: whether those that are solved at their start stay.
 
     Raises:
         PlanningError: for a world without goals, or when hardly any scene gives a task.
@@ -71,23 +73,13 @@ def make_tasks(world: World, count: int, seed: int = 0, ahead: int = 25, context
             world.advance_action(demonstration[-1])
             states.append(world.observe())
         wanted = world.outcome()
-        if not reached(world, before, wanted):
+        if solved or not reached(world, before, wanted):
             shown = {name: np.stack([state[name] for state in states]) for name in states[0]}
             done = np.stack(demonstration).astype(np.float32)
             tasks.append(Task(scene, instant, states[-1], wanted, done, shown))
     raise PlanningError(f"only {len(tasks)} of {count} tasks found in {world.name} within {count * PATIENCE} scenes.")
 
 
-def miss(world: World, outcome: np.ndarray, wanted: np.ndarray) -> float:
-    """How far the farthest thing is from its goal, in units of what counts as reached: at most 1 is there."""
-    groups = group_indices(type(world))
-    misses = [0.0]
-    for group, (size, within) in world.goal_within.items():
-        gap = (np.asarray(outcome) - wanted)[groups[group]].reshape(-1, size)
-        misses.append(float(np.linalg.norm(gap, axis=1).max()) / within)
-    return max(misses)
-
-
 def reached(world: World, outcome: np.ndarray, wanted: np.ndarray) -> bool:
     """Whether every thing is where it is wanted."""
-    return miss(world, outcome, wanted) <= 1.0
+    return world.miss(outcome, wanted) <= 1.0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nextstate.acting.tasks import Task, miss
+from nextstate.acting.tasks import Task
 from nextstate.policies.protocol import Actor
 from nextstate.worlds import World
 
@@ -19,7 +19,7 @@ class Trial:
     """What came of a task.
 
     Args:
-        misses: distance from the goal after every step, see `tasks.miss`; the first is that of the start.
+        misses: distance from the goal after every step, see `World.miss`; the first is that of the start.
         actions: ``(T, A)`` what was done.
         seconds: that decisions took, of those steps at which something was decided.
         died: why it ended early, empty if it did not.
@@ -40,8 +40,8 @@ class Trial:
 
     @property
     def touched(self) -> bool:
-        """The published protocol: the goal was reached at any step."""
-        return min(self.misses) <= 1.0
+        """The published protocol: the goal was reached after any step."""
+        return min(self.misses[1:], default=np.inf) <= 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, without commands."""
@@ -66,7 +66,7 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
     recall = getattr(actor, "recall", None)
     if recall is not None:
         recall(task.instant)
-    misses, actions, seconds = [miss(world, world.outcome(), task.wanted)], [], []
+    misses, actions, seconds = [world.miss(world.outcome(), task.wanted)], [], []
     died = ""
     now = world.observe()
     for _ in range(steps):
@@ -81,6 +81,6 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
             died = f"{type(error).__name__}: {error}"
             break
         actions.append(action)
-        misses.append(miss(world, world.outcome(), task.wanted))
+        misses.append(world.miss(world.outcome(), task.wanted))
     done = np.reshape(actions, (-1, world.action_size)).astype(np.float32)
     return Trial(misses, done, seconds, died, list(getattr(actor, "surprises", ())))

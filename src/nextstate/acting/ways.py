@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from nextstate.acting.tasks import Task
+from nextstate.acting.truth import TrueMiss
 from nextstate.errors import PlanningError, UnknownNameError
+from nextstate.evaluation.oracle import Oracle
 from nextstate.models.heads import SEEN, Head
+from nextstate.models.leap import Leap, Leaping
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -18,6 +21,7 @@ from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistan
 from nextstate.planning.costs import NEAR, look
 from nextstate.planning.planners.proposed import Proposed
 from nextstate.policies import Actor, Foreseen, Inverse, Joint, Looking, Planned
+from nextstate.policies.leaping import InLeaps
 from nextstate.policies.looking import Decide, cloning, inverting, jointly
 from nextstate.policies.proposing import proposing
 from nextstate.worlds import Snapshot
@@ -42,6 +46,9 @@ class Fixed:
         return np.asarray(self.actions[self._step - 1])
 
 
+LEAPS = 5
+"""Leaps that are looked ahead."""
+
 GOALS = ("time", "view", "picture")
 
 
@@ -56,6 +63,7 @@ class Tools:
         goal: how plans are led, see `aim`. near: weight of plain distance beside time to go.
         settings: of `Planned`. candidates, descend: of `Proposed`.
         every: commands done of each decision of a decoder.
+        body: whether the body must be where it was too, see `World.goal_of_body`.
     """
 
     model: WorldModel
@@ -68,6 +76,7 @@ class Tools:
     candidates: int = 32
     descend: int = 0
     every: int = 2
+    body: bool = False
 
     @property
     def eye(self) -> StateModel:
@@ -129,7 +138,8 @@ def aim(tools: Tools, task: Task) -> Cost:
     seen = seen_goal(tools, task)
     if tools.goal == "view":
         return seen
-    return TimeToGo(tools.guide(), replace(seen, matters=(1 - tools.guide().obeys).square()), tools.near)
+    matters = None if tools.body else (1 - tools.guide().obeys).square()
+    return TimeToGo(tools.guide(), replace(seen, matters=matters), tools.near)
 
 
 def seen_goal(tools: Tools, task: Task) -> SeenDistance:
@@ -153,6 +163,27 @@ def planned(tools: Tools, task: Task) -> Actor:
 def planned_in_simulator(tools: Tools, task: Task) -> Actor:
     """Plans in the true simulator, led by the same cost."""
     return _planning(tools, task, tools.simulator, tools.planner)
+
+
+def knowing(tools: Tools, task: Task) -> Actor:
+    """Plans in the true simulator, led by the true distance: what is left to fail is the planner."""
+    simulator = tools.simulator
+    if not isinstance(simulator, Oracle):
+        raise PlanningError("the way 'simulator' plans in the true simulator; give an Oracle.")
+    cost = TrueMiss(simulator.world, task.wanted)
+    return Planned(simulator, tools.planner, cost, seed=task.seed, **tools.settings)  # type: ignore[arg-type]
+
+
+def leaping(tools: Tools, task: Task) -> Actor:
+    """Plans in leaps of the model."""
+    model = Leaping(tools.eye, tools.head(Leap.name))  # type: ignore[arg-type]
+    goal = replace(seen_goal(tools, task), eye=model)
+    cost: Cost = goal
+    if tools.goal == "time":
+        cost = TimeToGo(tools.guide(), goal, tools.near)
+    settings = {"horizon": LEAPS, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
+    planned = Planned(model, tools.planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
+    return InLeaps(planned)
 
 
 def proposed(tools: Tools, task: Task) -> Actor:
@@ -186,12 +217,14 @@ WAYS: dict[str, Way] = {
     "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
     "model": planned,
     "proposals": proposed,
+    "leaps": leaping,
     "cloned_told": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task), told(t, task))),
     "inverse_told": _looking(
         lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed, t.every)
     ),
     "joint_told": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), told(t, task), task.seed)),
     "oracle": planned_in_simulator,
+    "simulator": knowing,
     "proposals_oracle": proposed_in_simulator,
 }
 """Those that end in ``told`` or ``oracle`` are given the true future: what is left to fail is the decoding."""
@@ -201,6 +234,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "inverse": (Inverse.name, Joint.name),
     "joint": (Joint.name,),
     "proposals": (Joint.name,),
+    "leaps": (Leap.name,),
     "cloned_told": (Guide.name,),
     "inverse_told": (Inverse.name,),
     "joint_told": (Joint.name,),
@@ -208,5 +242,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 """Heads that a way needs, whatever the goal."""
 
-PLANS = ("model", "oracle", "proposals", "proposals_oracle")
+PLANS = ("model", "oracle", "proposals", "proposals_oracle", "leaps")
 """Ways whose plans follow a cost."""

@@ -38,12 +38,12 @@ def find_model(name: str, world: World) -> WorldModel:
 def home_of(name: str) -> str | None:
     """The world that a model folder was trained in, None where that is not known."""
     from nextstate.models.pretrained import read_config
-    from nextstate.worlds import WORLDS
+    from nextstate.worlds import WORLDS, YARDSTICKS
 
     config = read_config(name)
     # By default, models are named after their world and preset.
     guess = str(config["spec"].get("name", "")).partition("-")[0]
-    return config.get("world") or (guess if guess in WORLDS else None)
+    return config.get("world") or (guess if guess in {**WORLDS, **YARDSTICKS} else None)
 
 
 def model_size(name: str) -> int:

@@ -13,8 +13,9 @@ class Config:
     """Learn heads from a dataset: small networks on what a model sees, kept beside it for `nextstate act`.
 
     guide: how many steps it takes from one state to another, and which commands come first. inverse: which commands
-    lie between two states. joint: futures and commands drawn together. Heads that were learned with the same settings
-    are not learned again, so an interrupted command goes on with the next one.
+    lie between two states. joint: futures and commands drawn together. leap: where five commands in a row lead, for the
+    way leaps of `nextstate act`. Heads that were learned with the same settings are not learned again, so an
+    interrupted command goes on with the next one.
     """
 
     model: Path

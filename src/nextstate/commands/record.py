@@ -21,8 +21,8 @@ class Config:
     """Episodes that the dataset holds in the end."""
     size: int = 64
     """Height and width of pictures in pixels."""
-    modalities: tuple[str, ...] = ("rgb", "depth", "motion", "proprio", "touch")
-    """What is sensed and stored."""
+    modalities: tuple[str, ...] = ()
+    """What is sensed and stored; by default all that the world senses."""
     seed: int = 0
     """Seed of episode 0; episode i has seed + i."""
     skill_fraction: float = 0.25
@@ -43,9 +43,11 @@ def main(argv: list[str]) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
     from nextstate.data.recording import Plan, record
+    from nextstate.worlds import world_class
 
     config = tyro.cli(Config, prog="nextstate record", args=argv)
-    plan = Plan(config.world, config.size, config.modalities, config.seed, config.skill_fraction)
+    modalities = config.modalities or world_class(config.world).senses
+    plan = Plan(config.world, config.size, modalities, config.seed, config.skill_fraction)
     plan = replace(plan, digressions=config.digressions, steps=config.steps)
     with bar(f"recording {config.world}", "episodes") as progress:
         info = record(plan, config.out, config.episodes, config.workers or None, progress)

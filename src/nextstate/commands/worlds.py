@@ -73,13 +73,14 @@ def film_strip(world: World, seed: int = 0, skill: str = "", columns: int = 8) -
 
     from nextstate.imagination.pictures import drawable
 
+    rows = [name for name in ROWS if name in world.state_spec]
     states, events = _episode(world, seed, skill)
     shown = np.linspace(0, len(states) - 1, columns).round().astype(int)
     side = world.size * max(1, round(128 / world.size))
-    height = HEAD + len(ROWS) * (side + GAP) + LINE * len(world.events) + GAP
+    height = HEAD + len(rows) * (side + GAP) + LINE * len(world.events) + GAP
     page = Image.new("RGB", (MARGIN + columns * (side + GAP), height), (250, 249, 246))
     pen, face = ImageDraw.Draw(page), ImageFont.load_default(12)
-    for row, name in enumerate(ROWS):
+    for row, name in enumerate(rows):
         top = HEAD + row * (side + GAP)
         pen.text((8, top + side // 2 - 7), name, (28, 27, 25), font=face)
         modality = drawable(world.state_spec[name], np.stack([state[name] for state in states]))
@@ -92,9 +93,9 @@ def film_strip(world: World, seed: int = 0, skill: str = "", columns: int = 8) -
             page.paste(picture, (MARGIN + column * (side + GAP), top + (side - picture.height) // 2))
     for column, instant in enumerate(shown):
         left = MARGIN + column * (side + GAP)
-        pen.text((left, 6), f"{instant / 10:.1f} s", (150, 146, 138), font=face)
+        pen.text((left, 6), f"{instant / world.metadata['render_fps']:.1f} s", (150, 146, 138), font=face)
         for line, event in enumerate(name for name, on in zip(world.events, events[instant], strict=True) if on):
-            pen.text((left, HEAD + len(ROWS) * (side + GAP) + line * LINE), event, (190, 60, 20), font=face)
+            pen.text((left, HEAD + len(rows) * (side + GAP) + line * LINE), event, (190, 60, 20), font=face)
     return np.asarray(page)
 
 
@@ -141,7 +142,7 @@ def _print_brief(world: World) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", min_width=9)
     grid.add_column()
-    grid.add_row("command", f"{world.action_size} numbers in [-1, 1], 10 a second")
+    grid.add_row("command", f"{world.action_size} numbers in [-1, 1], {world.metadata['render_fps']} a second")
     grid.add_row("senses", _shapes(world))
     grid.add_row("events", ", ".join(world.events))
     grid.add_row("skills", ", ".join(world.skills))

@@ -12,6 +12,7 @@ from torch import Tensor
 from nextstate.errors import PlanningError
 from nextstate.modalities import Modality
 from nextstate.models.dynamics import PACE
+from nextstate.models.leap import Leaping
 from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -107,12 +108,12 @@ class SeenDistance:
     among them, are looked at with the same eye, so that planning in either is led by the same measure.
 
     Args:
-        eye: a model that outlines things (`StateModel`).
+        eye: a model that outlines things (`StateModel`), or foresees in leaps what such a one outlined.
         places: ``(B or 1, K, 2)`` where they are wanted. there: ``(B or 1, K)`` how much there is of each, 0 to 1.
         matters: ``(K,)`` weights of things; all count alike by default.
     """
 
-    eye: StateModel
+    eye: StateModel | Leaping
     places: Tensor
     there: Tensor
     matters: Tensor | None = None
@@ -157,6 +158,7 @@ class SeenDistance:
         """What the eye makes of every imagined step: places, codes and what is felt, ``(N, H, ...)``."""
         if future.model is self.eye and "places" in future.beliefs.tensors:
             return {name: future.beliefs.tensors[name].float() for name in self.eye.state}
+        assert isinstance(self.eye, StateModel)
         states = future.states(*self.eye.spec.modalities)
         size = next(iter(states.values())).shape[:2]
         seen = look(self.eye, {name: values.flatten(0, 1) for name, values in states.items()})
@@ -183,8 +185,13 @@ class TimeToGo:
         return self.advise(future)[0]
 
     def advise(self, future: Future) -> tuple[Tensor, Tensor]:
-        """Cost ``(N, H)`` of states; what recorded policies did in such, on the way to such a goal, ``(N, H, A)``."""
-        steps, commands = self._told(future)
+        """Cost ``(N, H)`` of states; what recorded policies did in such, on the way to such a goal, ``(N, H, A)``.
+
+        A model whose command is several of the world's in a row is told so many, as far as the guide looks ahead.
+        """
+        steps, told = self._told(future)
+        count = future.model.spec.action_size // told.shape[3]
+        commands = told[:, :, [min(step, told.shape[2] - 1) for step in range(count)]].flatten(2)
         return steps + self.near * self.seen(future), commands
 
     def _told(self, future: Future) -> tuple[Tensor, Tensor]:
@@ -195,7 +202,7 @@ class TimeToGo:
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
         with self.seen.eye.precision():
             steps, commands = self.guide(flat, wanted, there)
-        return steps.view(size), commands[:, 0].view(*size, -1)
+        return steps.view(size), commands.view(*size, *commands.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from nextstate.data import Windows, open_cache
 from nextstate.errors import PlanningError, SettingsError
 from nextstate.models.heads import Head, HeadShape
+from nextstate.models.leap import Leap, leap_loss
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -46,6 +47,7 @@ HEADS: dict[str, tuple[type[Head], Loss]] = {
     Guide.name: (Guide, guide_loss),
     Inverse.name: (Inverse, inverse_loss),
     Joint.name: (Joint, joint_loss),
+    Leap.name: (Leap, leap_loss),
 }
 """Name -> class and loss."""
 

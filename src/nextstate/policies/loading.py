@@ -33,6 +33,7 @@ def load(
     decoder: str = "planner",
     seed: int = 0,
     now: Mapping[str, np.ndarray] | None = None,
+    body: bool = False,
 ) -> Actor:
     """A policy that brings the world to where it looks like `goal`: ``policy.select_action(observation)``.
 
@@ -44,6 +45,7 @@ def load(
             ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
         seed: of whatever is drawn.
         now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
+        body: whether the body must be where it is in the goal too; else it may be anywhere.
 
     Raises:
         UnknownNameError: for another decoder. CheckpointError: for a model or head that is missing or damaged.
@@ -54,6 +56,8 @@ def load(
     folder, eye = folder_of(model), from_pretrained(model)
     seen = SeenDistance.of(eye, _batch(goal), None if now is None else _batch(now))
     assert isinstance(eye, StateModel)
+    if body:
+        seen = replace(seen, matters=torch.ones(seen.there.shape[1]))
     return DECODERS[decoder](folder, eye, seen, seed)
 
 
@@ -70,7 +74,8 @@ def led(folder: Path, seen: SeenDistance) -> Cost:
     if not (folder / Guide.file()).is_file():
         return seen
     guide = Guide.load(folder)
-    return TimeToGo(guide, replace(seen, matters=(1 - guide.obeys).square()))
+    matters = (1 - guide.obeys).square() if seen.matters is None else seen.matters
+    return TimeToGo(guide, replace(seen, matters=matters))
 
 
 def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:

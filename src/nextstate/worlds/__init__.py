@@ -1,10 +1,12 @@
-"""Forkable simulators. To add a world: one file beside these, one line in `WORLDS`."""
+"""Forkable simulators. To add a world: one file beside these, one line in `WORLDS`; for an adapter of somebody else's
+environment, one file in `adapters` and one line in `YARDSTICKS`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from nextstate.errors import UnknownNameError
+from nextstate.worlds.adapters import YARDSTICKS
 from nextstate.worlds.base import HELD_OUT_SEED, Branches, Factor, Policy, Skill, World
 from nextstate.worlds.chain import Chain
 from nextstate.worlds.collide import Collide
@@ -25,16 +27,24 @@ WORLDS: dict[str, type[World]] = {
 }
 
 
+def world_class(name: str) -> type[World]:
+    """The world or yardstick registered under `name`; raises `UnknownNameError`."""
+    known = {**WORLDS, **YARDSTICKS}
+    if name not in known:
+        raise UnknownNameError("world", name, known)
+    return known[name]
+
+
 def make_world(name: str, size: int = 64, modalities: Sequence[str] | None = None) -> World:
-    """The world registered under `name`; raises `UnknownNameError`."""
-    if name not in WORLDS:
-        raise UnknownNameError("world", name, WORLDS)
-    return WORLDS[name](size=size, modalities=modalities)
+    """The world registered under `name`; raises `UnknownNameError`, and `MissingExtraError` for a yardstick whose
+    original is not installed."""
+    return world_class(name)(size=size, modalities=modalities)
 
 
 __all__ = [
     "HELD_OUT_SEED",
     "WORLDS",
+    "YARDSTICKS",
     "Branches",
     "Factor",
     "Policy",
@@ -42,4 +52,5 @@ __all__ = [
     "Snapshot",
     "World",
     "make_world",
+    "world_class",
 ]

@@ -97,6 +97,8 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    senses: ClassVar[tuple[str, ...]] = tuple(MODALITIES)
+    """Modalities that there are."""
     factor_ranges: ClassVar[Mapping[str, Factor]]
     action_size: ClassVar[int]
     events: ClassVar[tuple[str, ...]]
@@ -105,7 +107,10 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     headline: ClassVar[tuple[str, ...]]
     """Outcome groups that the headline error counts."""
     goal_within: ClassVar[Mapping[str, tuple[int, float]]] = {}
-    """Outcome group -> dimensions of one place in it, and distance in metres from which a goal counts as reached."""
+    """Outcome group -> dimensions of one place in it, and distance from which a goal counts as reached (metres, or
+    what the group is measured in)."""
+    goal_of_body: ClassVar[bool] = False
+    """Whether the body must be where it was too when a goal was reached; else it may be anywhere."""
     read_directly: ClassVar[Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]] = {}
     """Outcome group -> modality and function that reads it from that modality ``(..., *shape)`` to ``(..., D)``.
 
@@ -174,6 +179,17 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     def explore(self, rng: np.random.Generator) -> Policy:
         """A policy whose commands make things happen in many ways."""
         raise NotImplementedError
+
+    def miss(self, outcome: np.ndarray, wanted: np.ndarray) -> float:
+        """How far the farthest thing is from its goal, in units of what counts as reached: at most 1 is there."""
+        misses, first = [0.0], 0
+        for group, names in self.outcome_groups.items():
+            if group in self.goal_within:
+                size, within = self.goal_within[group]
+                gap = (np.asarray(outcome) - wanted)[first : first + len(names)].reshape(-1, size)
+                misses.append(float(np.linalg.norm(gap, axis=1).max()) / within)
+            first += len(names)
+        return max(misses)
 
     # What every world gets.
 

@@ -1,0 +1,174 @@
+"""nextstate on public yardsticks, beside stable-worldmodel's LeWM on the same data, for the same time, here.
+
+``.venv-yardsticks/bin/python -m benchmarks.yardsticks`` (after ``make yardsticks``) records each world, trains on it,
+lets every way act under both protocols, does the same with LeWM in a virtual environment of its own, and writes
+results/act/WORLD.json and results/act/yardsticks.json. Everything goes on where it was interrupted. Nothing else
+should be running: both models are trained by the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nextstate.acting import Rate, difference
+from nextstate.acting.notes import Notes, summary
+from nextstate.data.storage import write_json
+from nextstate.provenance import provenance
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+BARE = ("stable-worldmodel==0.1.1", "torchvision==0.28.0")
+
+WAYS = ("still", "random", "replay", "cloned", "leaps", "model", "simulator")
+"""Rows: nothing, noise, what led there, goal-conditioned behaviour cloning, plans in the model, and in the truth."""
+
+OURS = "leaps"
+"""The row that stands for nextstate."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a world is gone about.
+
+    Args:
+        episodes: recorded. settings: of `nextstate act`. lewm: whether LeWM is trained on it too.
+    """
+
+    episodes: int
+    settings: tuple[str, ...]
+    lewm: bool = False
+
+
+TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7")
+RECIPES = {
+    "tworoom": Recipe(400, TIMED, lewm=True),
+    "pusht": Recipe(1500, TIMED, lewm=True),
+    "reacher": Recipe(600, TIMED),
+    "cube": Recipe(400, TIMED),
+}
+
+
+def rival_python() -> Path:
+    """The python of the environment that holds LeWM, made when it is missing."""
+    folder = ROOT / ".venv-rivals" / "yardsticks"
+    python, stamp = folder / "bin" / "python", folder / ".ready"
+    requirements = HERE / "requirements.txt"
+    wanted = requirements.read_text() + "\n".join(BARE)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print("  installing stable-worldmodel", file=sys.stderr)
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(requirements)], check=True)
+    subprocess.run([*pip, "--no-deps", *BARE], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def run(python: Path | str, *words: object) -> None:
+    """One command, in the source tree of this checkout."""
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [str(python), "-W", "ignore", "-m", *map(str, words)]
+    print(" ".join(command[3:]), file=sys.stderr, flush=True)
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path, "MUJOCO_GL": "egl"})
+
+
+def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
+    """Records, trains and acts; the file of results."""
+    recipe, out = RECIPES[world], folder / f"{world}.json"
+    data, trained = folder / "data", folder / "run"
+    run(sys.executable, "nextstate", "record", "--world", world, "--out", data, "--episodes", recipe.episodes)
+    run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", options.minutes)
+    model = trained / "model"
+    heads = ("--heads", "guide", "leap", "--minutes", options.heads)
+    run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)
+    counts = ("--tasks", options.tasks, "--seeds", options.seeds, "--protocol", "both")
+    ways = ("--ways", *(options.ways or WAYS))
+    run(
+        sys.executable, "nextstate", "act", "--world", world, "--model", model, *recipe.settings, *counts, *ways,
+        "--out", out,
+    )  # fmt: skip
+    return out
+
+
+def theirs(world: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """LeWM's rows: trained as long as the model and both its heads together."""
+    python, weights, notes = rival_python(), folder / "lewm.safetensors", folder / "lewm.jsonl"
+    part = "benchmarks.yardsticks.rival"
+    if not weights.exists():
+        minutes = options.minutes + 2 * options.heads
+        run(python, part, "learn", "--data", folder / "data", "--weights", weights, "--minutes", minutes)
+    plans = ("--samples", options.samples, "--rounds", options.rounds, "--keep", options.keep)
+    counts = ("--tasks", options.lewm_tasks or options.tasks, "--seeds", options.seeds, "--published")
+    run(python, part, "act", "--world", world, "--weights", weights, *plans, *counts, "--out", notes)
+    timed = folder / "timing.json"
+    if not timed.exists():
+        model = folder / "run" / "model"
+        run(python, part, "timing", "--world", world, "--weights", weights, "--model", model, "--out", timed)
+    settings = json.loads(notes.read_text(encoding="utf-8").splitlines()[0])["settings"]
+    kept = Notes(notes, settings)
+    row = {**summary(kept, "lewm"), "published": summary(kept, "lewm, published")["published"]}
+    return {
+        "row": row,
+        "settings": settings,
+        "training": json.loads(weights.with_suffix(".json").read_text()),
+        "timing": json.loads(timed.read_text()),
+    }
+
+
+def entry(found: dict[str, Any]) -> dict[str, Any]:
+    """What the summary says of one world."""
+    told = {}
+    for protocol in ("strict", "published"):
+        mine = found["ways"][OURS][protocol]
+        told[protocol] = {"nextstate": mine["rate"], "ci": mine["interval"]}
+        if "lewm" in found["ways"]:
+            other = found["ways"]["lewm"][protocol]
+            rates = [Rate(round(row["rate"] * row["trials"]), row["trials"]) for row in (mine, other)]
+            told[protocol] |= {"lewm": other["rate"], "lewm_ci": other["interval"]}
+            told[protocol]["ahead"] = [round(value, 4) for value in difference(*rates)]
+    return told
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.yardsticks", description=__doc__)
+    parser.add_argument("--worlds", nargs="*", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training")
+    parser.add_argument("--heads", type=float, default=4.0, help="minutes of each head")
+    parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--ways", nargs="*", help="rows; all by default")
+    parser.add_argument("--lewm-tasks", type=int, default=0, help="tasks of LeWM, which plans slowly; 0 for as many")
+    parser.add_argument("--samples", type=int, default=300, help="plans in each round of LeWM's CEM")
+    parser.add_argument("--rounds", type=int, default=30, help="of LeWM's CEM")
+    parser.add_argument("--keep", type=int, default=1, help="blocks that LeWM does of each plan, strict protocol")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs" / "yardsticks", help="data, weights and trials")
+    parser.add_argument("--out", type=Path, default=ROOT / "results" / "act")
+    options = parser.parse_args()
+    path = options.out / "yardsticks.json"
+    summed: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"yardsticks": {}}
+    for world in options.worlds:
+        folder = options.work / world
+        folder.mkdir(parents=True, exist_ok=True)
+        found = json.loads(ours(world, options, folder).read_text())
+        if RECIPES[world].lewm:
+            rival = theirs(world, options, folder)
+            found["ways"]["lewm"] = rival.pop("row")
+            found["lewm"] = rival
+            summed["cem_ratio_vs_stable_worldmodel"] = rival["timing"]["ratio"]
+        write_json(options.out / f"{world}.json", found)
+        summed["yardsticks"][world] = entry(found)
+        write_json(path, {**provenance(["python -m benchmarks.yardsticks", *sys.argv[1:]]), **summed})
+    print(json.dumps(summed["yardsticks"], indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
