@@ -20,7 +20,7 @@ from nextstate.models.dynamics import PACE
 from nextstate.models.heads import Head, HeadShape
 from nextstate.models.protocol import Beliefs, History, States
 from nextstate.models.vision import presence
-from nextstate.models.world_model import StateModel
+from nextstate.models.world_model import MANY, StateModel
 
 STRIDE = 5
 """Steps of one leap."""
@@ -126,9 +126,9 @@ class Leaping:
         kept = {name: b[name][:, None].expand(-1, steps, *b[name].shape[1:]) for name in ("codes", "there")}
         return Beliefs({**kept, **span})
 
-    def precision(self) -> AbstractContextManager[object]:
+    def precision(self, rows: int = MANY) -> AbstractContextManager[object]:
         """That of its eye."""
-        return self.eye.precision()
+        return self.eye.precision(rows)
 
     def decode(self, beliefs: Beliefs, modalities: Sequence[str]) -> States:
         """Raises `PlanningError`: it draws nothing."""

@@ -36,6 +36,10 @@ SEEING = ("eye", "thing", "whole", "hand")
 """Parts that see and draw."""
 
 
+MANY = 40
+"""Futures imagined together from which a processor gains by half precision: weights are converted at every call."""
+
+
 @dataclass(frozen=True)
 class Size:
     """Sizes of a `StateModel`.
@@ -124,7 +128,7 @@ class StateModel(nn.Module):
             return Beliefs(self.believe(states, history.actions.to(self.device).float()))
 
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
-        with torch.set_grad_enabled(actions.requires_grad), self.precision():
+        with torch.set_grad_enabled(actions.requires_grad), self.precision(len(actions)):
             commands = actions.to(self.device).float()
             if sample is None:
                 return Beliefs(self.foresee(belief.tensors, commands))
@@ -329,10 +333,11 @@ class StateModel(nn.Module):
     def device(self) -> torch.device:
         return self.dynamics.identity.device
 
-    def precision(self) -> AbstractContextManager[object]:
-        """Half precision for imagining where the processor multiplies it in hardware."""
-        able = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=able and self.device.type != "meta")
+    def precision(self, rows: int = MANY) -> AbstractContextManager[object]:
+        """Half precision for `rows` futures at a time, where it is faster: in hardware, and for many at once."""
+        able = bool(torch.cpu.get_capabilities().get("avx512_bf16")) and rows >= MANY
+        able = self.device.type == "cuda" or (able and self.device.type != "meta")
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=able)
 
 
 PRESETS: dict[str, Size] = {

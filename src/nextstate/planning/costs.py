@@ -200,7 +200,7 @@ class TimeToGo:
         flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
         wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
-        with self.seen.eye.precision():
+        with self.seen.eye.precision(len(wanted)):
             steps, commands = self.guide(flat, wanted, there)
         return steps.view(size), commands.view(*size, *commands.shape[1:])
 

@@ -108,7 +108,7 @@ def actor_of(
         else:
             planner = CEM(candidates, elites=elites, **settings)
     every = min(puzzle.every, horizon)
-    return Planned(model, planner, cost, horizon, block, every - every % block, last, seed=seed)
+    return Planned(model, planner, cost, horizon, block, every - every % block, last=last, seed=seed)
 
 
 def _planner_settings(own: Mapping[str, Any], design: Design, prefix: str) -> dict[str, Any]:
