@@ -62,7 +62,7 @@ def ledger_of(name: str, config: Config) -> Ledger:
     """Of a folder or a preset; no weights are read or made, so any size is quick."""
     import torch
 
-    from nextstate.models import build
+    from nextstate.models import build_any
     from nextstate.models.folders import folder_of
     from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
 
@@ -75,7 +75,7 @@ def ledger_of(name: str, config: Config) -> Ledger:
     else:
         spec, preset, options, title = spec_of(config), name, {}, name
     with torch.device("meta"):
-        model: Any = build(spec, preset, **options)
+        model: Any = build_any(spec, preset, **options)
     cost = getattr(model, "imagine_flops", None)
     return Ledger(title, dict(model.owners()), model.flops(1) / 1e9, cost() / 1e9 if callable(cost) else None)
 

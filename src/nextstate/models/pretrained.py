@@ -70,13 +70,13 @@ def from_pretrained(folder: Path | str, build: Build | None = None) -> Any:
 
     Args:
         folder: of weights, or the name of a model that comes with the package (push, grasp, spill).
-        build: what makes the network from spec and preset; `nextstate.models.build` by default.
+        build: what makes the network from spec and preset; `nextstate.models.build_any` by default.
 
     Raises `CheckpointError` when the folder is missing, damaged, or of another version.
     """
     config = read_config(folder)
     if build is None:
-        build = cast(Build, importlib.import_module("nextstate.models").build)
+        build = cast(Build, importlib.import_module("nextstate.models").build_any)
     spec = spec_from_dict(config["spec"])
     try:
         model = build(spec, config["preset"], **config.get("options", {}))
