@@ -70,7 +70,7 @@ def read_gguf(path: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def unpaired(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a head from pairs that turn together ``(a0, b0, a1, b1, ...)`` to halves ``(a0, a1, ..., b0, b1, ...)``."""
+    """Rows of each head, from pairs that turn together (a0, b0, a1, b1, ...) to halves (a0, a1, ..., b0, b1, ...)."""
     return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -195,6 +196,12 @@ class Vla(nn.Module):
     def draw(self, states: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Commands ``(N, chunk, A)`` in [-1, 1]."""
         return self.expert.draw(*self.memory(states), generator)
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Half precision for acting where the processor multiplies it in hardware."""
+        kind = self.project.weight.device.type
+        able = kind == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=able)
 
     # Learning, as the training loop asks for it.
 
