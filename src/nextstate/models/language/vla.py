@@ -72,7 +72,7 @@ PRESETS: dict[str, VlaOptions] = {
         layers=4,
         shape=(96, 3, 1, 192),
         backbone="trained",
-        width=88,
+        width=92,
         depth=4,
         taps=(4,),
         magnified=1,
@@ -243,12 +243,8 @@ class Vla(nn.Module):
     # What is kept of it.
 
     def config(self) -> dict[str, Any]:
-        default = asdict(PRESETS[self.preset])
-        changed = {k: v for k, v in asdict(self.options).items() if v != default[k]}
-        return {
-            "preset": self.preset,
-            "options": {k: list(v) if isinstance(v, tuple) else v for k, v in changed.items()},
-        }
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.options).items()}
+        return {"preset": self.preset, "options": options}
 
     def owners(self) -> dict[str, int]:
         """Parameters by owner, frozen ones too."""
