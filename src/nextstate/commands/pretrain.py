@@ -14,6 +14,7 @@ from nextstate.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from nextstate.data import Cache, Windows
+    from nextstate.data.asked import AskedFrames
     from nextstate.data.instructed import InstructedFrames
     from nextstate.models import WorldModelSpec
     from nextstate.training.trainable import Learner, Trainable
@@ -43,10 +44,10 @@ class Config:
     """LeRobot v3 dataset, for example from `nextstate record`."""
     out: Path
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
-    policy: Literal["", "vla"] = ""
-    """Train the language-first rival instead: a policy that follows the instructions of the dataset."""
+    policy: Literal["", "vla", "vlm"] = ""
+    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions."""
     preset: str = ""
-    """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal."""
+    """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     options: tuple[str, ...] = ()
     """Options of the preset, each as name=value."""
     name: str = ""
@@ -91,7 +92,7 @@ def main(argv: list[str]) -> int:
         return 0
     settings = config.training
     model: Learner
-    windows: Windows | InstructedFrames
+    windows: Windows | InstructedFrames | AskedFrames
     held: Held | None
     if config.policy:
         model, windows, held = rival(config, cache)
@@ -146,7 +147,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
 
 def preset_of(config: Config) -> str:
     """The preset asked for, or the default of its kind."""
-    return config.preset or ("vla-smollm2" if config.policy else "small")
+    return config.preset or (f"{config.policy}-smollm2" if config.policy else "small")
 
 
 def name_of(config: Config, cache: Cache) -> str:

@@ -24,7 +24,7 @@ def build(spec: WorldModelSpec, preset: str = "small", **options: Any) -> StateM
 def build_any(spec: WorldModelSpec, preset: str = "small", **options: Any) -> Any:
     """As `build`, but also the language-first rival: whatever a folder of weights may hold."""
     if preset in language.PRESETS:
-        return language.build_vla(spec, preset, **options)
+        return language.build_rival(spec, preset, **options)
     return build(spec, preset, **options)
 
 
