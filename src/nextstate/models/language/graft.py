@@ -93,8 +93,8 @@ PRESETS: dict[str, Sizes] = {
 class Grafted(nn.Module):
     """A backbone of language, an eye projected into its tokens, and one token for each sense of the body.
 
-    Frozen parts are no parameters of this module: they are had from the cache of pretrained parts, and are not saved
-    again.
+    Pretrained parts that stay as they are are no parameters of this module: they are had from the cache, and are not
+    saved again.
     """
 
     def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
@@ -109,11 +109,11 @@ class Grafted(nn.Module):
         made = not backbone.embed.weight.is_meta
         if made:
             self._load(backbone, eye)
-        # Inside a tuple torch does not count it as a part.
+        # Inside a tuple torch does not count it as a part: what the cache holds need not be kept twice.
         self._backbone, self._eye = (backbone,), (eye,)
-        if self.trained_backbone:
+        if self.trained_backbone or not sizes.pretrained:
             self.backbone = backbone
-        if sizes.looks:
+        if sizes.looks or not sizes.sees:
             self.eye = eye
         self._freeze()
         self.project = nn.Linear(eye.size, width)
@@ -166,9 +166,10 @@ class Grafted(nn.Module):
         """Tokens of picture and body, and others ``(N, n, W)``, as loud as words: ``(N, T, W)``.
 
         Args:
-            states: ``rgb (N, H, W, 3)`` and senses ``(N, *shape)``.
+            states: ``rgb (N, H, W, 3)``, or ``features`` of it as of `look`, and senses ``(N, *shape)``.
         """
-        seen = self.project(self.look(states["rgb"])) + self.place
+        features = states["features"].float() if "features" in states else self.look(states["rgb"])
+        seen = self.project(features) + self.place
         felt = [self.feel[n](self.spec.modalities[n].normalise(states[n]).flatten(1))[:, None] for n in self.senses]
         told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
         return told
@@ -183,6 +184,10 @@ class Grafted(nn.Module):
         kind = self.project.weight.device.type
         able = kind == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=able)
+
+    def looked(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """States whose pictures were looked at once and for all: features in half precision, and what is felt."""
+        return {"features": self.look(states["rgb"]).half(), **{n: states[n] for n in self.senses}}
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -237,7 +242,7 @@ class Grafted(nn.Module):
 
     def _ready(self, module: Any) -> Any:
         """A part, on the device; frozen ones in the number format of the moment, so that nothing is cast twice."""
-        if (module is self._backbone[0] and self.trained_backbone) or (module is self._eye[0] and self.options.looks):
+        if any(module is part for part in self.children()):
             return module
         device = self.project.weight.device
         kind = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -54,14 +53,19 @@ class Vla(Grafted):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        """All that learns, through the backbone; then, if that stays as it is, the expert on what was read once."""
-        everything = Stage("graft", self.options.graft, graft_loss)
+        """All that learns, through the backbone; then, if that stays as it is, the expert on what was read once.
+
+        A backbone that learns throughout has one stage, on what a frozen eye saw once.
+        """
         if self.trained_backbone or self.options.looks:
-            return (replace(everything, share=1.0),)
-        return everything, Stage("act", 1 - self.options.graft, act_loss, windows=4.0, recalled=True)
+            return (Stage("graft", 1.0, graft_loss, recalled=not self.options.looks),)
+        act = Stage("act", 1 - self.options.graft, act_loss, windows=4.0, recalled=True)
+        return Stage("graft", self.options.graft, graft_loss), act
 
     def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the expert will attend to, of each frame, in half precision."""
+        """What is learned from when frames have been looked at once: what the expert attends to, or else features."""
+        if self.trained_backbone:
+            return self.looked(states)
         memory, absent = self.memory(states)
         return {"memory": memory.half(), "absent": absent.half()}
 
