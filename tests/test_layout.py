@@ -38,6 +38,8 @@ FLOORS = (
 
 LONGEST_FILE = 400
 
+CONVERTS = Path("models/language/convert.py")
+
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
@@ -93,12 +95,20 @@ def test_files_stay_readable() -> None:
 
 
 def test_nothing_on_disk_can_run_code() -> None:
-    """Pickles run whatever they hold when they are loaded, so nothing is written as one."""
+    """Pickles run whatever they hold when they are loaded, so nothing is written as one.
+
+    What a package ships as one is converted once, after its checksum, by torch's reader that makes tensors alone.
+    """
     wrong = []
+    tensors_alone = set()
     for path in FILES:
         inside = path.relative_to(SOURCE)
         wrong += [f"{inside}:{line} imports {n}" for line, n in imports(path) if n.split(".")[0] in UNSAFE_MODULES]
         for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and inside == CONVERTS and ast.unparse(node).endswith("weights_only=True)"):
+                tensors_alone.add(node.func)
+            if node in tensors_alone:
+                continue
             if isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.save"):
                 wrong.append(f"{inside}:{node.lineno} uses {ast.unparse(node)}; use safetensors")
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":

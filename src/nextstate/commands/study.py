@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STUDIES = ("decoding", "honesty")
+STUDIES = ("decoding", "honesty", "language")
 
 QUESTION = "How should motor commands be decoded, even from a perfect future?"
 
@@ -68,6 +68,10 @@ def main(argv: list[str]) -> int:
         from nextstate.commands import honesty
 
         return honesty.main(options)
+    if question == "language":
+        from nextstate.commands import asking
+
+        return asking.run(options)
     config = tyro.cli(Config, prog="nextstate study decoding", args=options)
     check(config)
     from nextstate.acting.notes import Notes

@@ -83,9 +83,9 @@ class Cases:
             np.asarray(events[ahead], bool),
         )
 
-    def imagined(self, outcomes: np.ndarray, events: np.ndarray) -> Cases:
-        """The same instants and plans, with what someone else says would come of them."""
-        return replace(self, outcomes=outcomes, events=events)
+    def imagined(self, outcomes: np.ndarray, events: np.ndarray, before: np.ndarray | None = None) -> Cases:
+        """The same instants and plans, with what someone else says would come of them, and how it is now."""
+        return replace(self, outcomes=outcomes, events=events, before=self.before if before is None else before)
 
     def places(self, outcomes: np.ndarray) -> np.ndarray:
         """Of things ``(..., things, 2)`` in metres; zero where there is none."""
