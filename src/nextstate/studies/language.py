@@ -105,17 +105,17 @@ def compare(
     theirs_before, _ = said(rival, learned)
     theirs_after, words = said(rival, held)
     theirs = probe(theirs_before, learned.questions, theirs_after, held.questions)
-    physics = held.questions.of("physics")
-    # Imagining answers what would happen; what is the case it leaves to the probe.
-    foreseen = np.where(physics, imagined(model, suite, readout, held), 0.5)
     ways = {
         "words alone": _majority(learned.questions, held.questions),
         "rival, in words": words,
         "rival, probed": theirs,
         "beliefs, probed": ours,
-        "imagination": foreseen,
+        "imagination": imagined(model, suite, readout, held),
     }
-    return {way: held.questions.accuracy(told) for way, told in ways.items()}
+    found: dict[str, Any] = {way: held.questions.accuracy(told) for way, told in ways.items()}
+    # Imagining answers what would happen; what is the case now is for the probe to say.
+    found["imagination"].pop("knowledge", None)
+    return found
 
 
 def _majority(learned: Questions, held: Questions) -> np.ndarray:

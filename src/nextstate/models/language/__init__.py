@@ -16,7 +16,9 @@ KINDS: dict[str, type[Grafted]] = {"vla": Vla, "vlm": Vlm}
 """Kind -> class: one acts, one answers."""
 
 PRESETS: dict[str, tuple[str, Sizes]] = {
-    f"{kind}-{size}": (kind, sizes) for kind in KINDS for size, sizes in SIZES.items()
+    **{f"{kind}-{size}": (kind, sizes) for kind in KINDS for size, sizes in SIZES.items()},
+    # Without an expert there is room for more layers.
+    "vlm-equal": ("vlm", replace(SIZES["equal"], layers=10)),
 }
 """Preset -> kind and sizes."""
 
