@@ -85,6 +85,13 @@ def test_sizes_without_making_them(preset: str, least: float, most: float) -> No
     assert (learned < 6e6) and (preset.endswith("equal") or learned < 0.1 * least)
 
 
+def test_the_ledger_shows_two_models_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", "tiny", "vla-tiny", "--json"]) == 0
+    ours, theirs = json.loads(capsys.readouterr().out)
+    assert ours["owners"]["language"] == 0 < theirs["owners"]["language"]
+    assert min(ours["training_gflops"], theirs["training_gflops"]) > 0
+
+
 def test_commands_depend_on_words_picture_and_body() -> None:
     model = tiny()
     given = states(model)
