@@ -83,6 +83,7 @@ def ledger_of(name: str, config: Config) -> Ledger:
         model: Any = build_any(spec, preset, **options)
     cost = getattr(model, "imagine_flops", None)
     owners = dict(model.owners())
+    training: float | None
     try:
         training = float(model.flops(1)) / 1e9
     except (RuntimeError, NotImplementedError):

@@ -44,13 +44,15 @@ class Guided:
         noise = coloured(search.normal(problem.instants, self.candidates, *problem.shape), self.colour)
         amount = torch.linspace(0, self.wander, self.candidates)[None, :, None, None]
         advise: Advise | None = getattr(problem.cost, "advise", None)
+        # What was planned before, and standing still, which noise never proposes, are candidates too.
+        given = torch.stack([search.start, problem.bounded(torch.zeros_like(search.start))], dim=1)
         if advise is None:
             drawn = problem.bounded(search.start[:, None] + amount * noise)
-            search.score(torch.cat([search.start[:, None], drawn], dim=1))
+            search.score(torch.cat([given, drawn], dim=1))
         else:
             heeded = torch.arange(self.candidates) < max(self.candidates - round(self.blind * self.candidates), 1)
             noise *= torch.where(heeded[:, None, None], amount, 1.0)
-            self._follow(problem, search, advise, noise, heeded.float())
+            self._follow(problem, search, advise, given, noise, heeded.float())
         if self.polish:
             around = ICEM(self.polish, rounds=self.rounds, elites=max(self.polish // 6, 2), spread=0.3)
             better = around.plan(problem, search.best, seed + 1)
@@ -58,17 +60,20 @@ class Guided:
         return search.plan()
 
     @torch.no_grad()
-    def _follow(self, problem: Problem, search: Search, advise: Advise, noise: Tensor, heeded: Tensor) -> None:
-        """Imagines block by block what the guide would do, and rates it on the way; the start comes along."""
-        size, count = problem.instants, self.candidates + 1
+    def _follow(
+        self, problem: Problem, search: Search, advise: Advise, given: Tensor, noise: Tensor, heeded: Tensor
+    ) -> None:
+        """Imagines block by block what the guide would do, and rates it on the way; what is given comes along."""
+        size, known = problem.instants, given.shape[1]
+        count = self.candidates + known
         rows = torch.arange(size).repeat_interleave(count)
         belief = problem.belief.repeat(count)
         span, costs, commands = belief.map(lambda tensor: tensor[:, None]), [], []
         for block in range(problem.shape[0]):
             cost, told = advise(Future(problem.model, belief, span, rows))
             costs.append(cost)
-            drawn = heeded[:, None] * told[:, 0].view(size, count, -1)[:, 1:] + noise[:, :, block]
-            chosen = torch.cat([search.start[:, None, block], problem.bounded(drawn)], dim=1)
+            drawn = heeded[:, None] * told[:, 0].view(size, count, -1)[:, known:] + noise[:, :, block]
+            chosen = torch.cat([given[:, :, block], problem.bounded(drawn)], dim=1)
             commands.append(chosen)
             held = chosen.flatten(0, 1)[:, None].expand(-1, problem.block, -1)
             imagined = problem.model.imagine(span.map(lambda tensor: tensor[:, 0]), held)

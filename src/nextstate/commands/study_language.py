@@ -38,7 +38,7 @@ class Config:
     """Where results go."""
 
 
-def run(argv: list[str]) -> int:
+def main(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study language", args=argv)
