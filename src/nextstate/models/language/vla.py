@@ -22,6 +22,8 @@ class Vla(Grafted):
     that looking can depend on what is asked. The expert reads the tokens at three depths of the backbone.
     """
 
+    about = "A policy that follows instructions: a vision-language-action model. It foresees nothing."
+
     def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
         super().__init__(spec, preset, sizes)
         width = self.shape.width

@@ -25,6 +25,8 @@ class Vlm(Grafted):
     The sequence is ``[16 tokens of the picture, senses of the body, plan, question]``; the answer is the next word.
     """
 
+    about = "A vision-language model: it answers questions about a state and a plan with yes or no."
+
     def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
         super().__init__(spec, preset, sizes)
         width = self.shape.width
