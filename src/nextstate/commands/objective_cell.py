@@ -90,7 +90,7 @@ def steps_for(made: float, arm: str, run: Path, data: Path, preset: str) -> int:
     from nextstate.commands.pretrain import Config, make_model
     from nextstate.data import open_cache
 
-    config = Config(data, run, preset, arm)
+    config = Config(data, run, preset=preset, objective=arm)
     model = make_model(config, open_cache(data))
     mean = sum(model.flops(config.training.batch, (place + 0.5) / 64) for place in range(64)) / 64
     return max(round(made / mean), 1)

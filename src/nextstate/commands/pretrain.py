@@ -13,10 +13,12 @@ from nextstate.errors import DatasetError, SettingsError
 from nextstate.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
-    from nextstate.data import Cache
+    from nextstate.data import Cache, Windows
+    from nextstate.data.asked import AskedFrames
+    from nextstate.data.instructed import InstructedFrames
     from nextstate.models import WorldModelSpec
-    from nextstate.training.trainable import Trainable
-    from nextstate.training.validate import ValidationSet
+    from nextstate.training.trainable import Learner, Trainable
+    from nextstate.training.validate import Held, ValidationSet
 
 LONGEST_FORESIGHT = 2.0
 """Seconds ahead up to which validation looks."""
@@ -42,8 +44,10 @@ class Config:
     """LeRobot v3 dataset, for example from `nextstate record`."""
     out: Path
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
-    preset: str = "small"
-    """Size of the model."""
+    policy: Literal["", "vla", "vlm"] = ""
+    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions."""
+    preset: str = ""
+    """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = "pixel"
     """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5."""
     options: tuple[str, ...] = ()
@@ -76,6 +80,7 @@ def main(argv: list[str]) -> int:
         raise SettingsError("--context and --horizon must be at least 1.")
 
     from nextstate.commands.progress import bar
+    from nextstate.commands.rival import rival
     from nextstate.data import Windows, open_cache
     from nextstate.training.display import choose_display
     from nextstate.training.loop import Trainer
@@ -87,16 +92,23 @@ def main(argv: list[str]) -> int:
     if run.finished:
         print(f"{run.root} is finished: the model is in {run.model}")
         return 0
-    model = make_model(config, cache)
     settings = config.training
-    windows = Windows(cache, config.context + config.horizon, "train", settings.seed, list(model.spec.modalities))
+    model: Learner
+    windows: Windows | InstructedFrames | AskedFrames
+    held: Held | None
+    if config.policy:
+        model, windows, held = rival(config, cache)
+    else:
+        model = make_model(config, cache)
+        windows = Windows(cache, config.context + config.horizon, "train", settings.seed, list(model.spec.modalities))
+        held = validation_set(config, cache, model.spec)
     card = {
         "data": f"{config.data.name}: {len(cache)} episodes, {int(cache.lengths.sum())} states at {cache.hz:g} Hz"
         + (f" of world `{cache.world}`" if cache.world else "")
         + f", fingerprint `{cache.fingerprint[:12]}`",
         "command": f"nextstate pretrain {shlex.join(argv)}",
     }
-    trainer = Trainer(model, windows, settings, run, validation_set(config, cache, model.spec), card, choose_display())
+    trainer = Trainer(model, windows, settings, run, held, card, choose_display())
     print(
         f"{model.spec.name}: {sum(model.owners().values()) / 1e6:.2f}M parameters, {len(windows):,} windows of "
         f"{windows.length} states, {trainer.precision} with {trainer.threads} threads on {trainer.device}"
@@ -121,7 +133,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
     return {
         "format": 1,
         "training": config.training.to_dict(),
-        "preset": config.preset,
+        "preset": preset_of(config),
         "options": options_of(config),
         "name": config.name,
         "modalities": list(config.modalities) or list(cache.state_spec),
@@ -129,9 +141,20 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "horizon": config.horizon,
         "init_from": read_config(config.init_from)["checksum"] if config.init_from else None,
         "init_partial": config.init_partial,
+        **({"policy": config.policy} if config.policy else {}),
         "fingerprint": cache.fingerprint,
         "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
     }
+
+
+def preset_of(config: Config) -> str:
+    """The preset asked for, or the default of its kind."""
+    return config.preset or (f"{config.policy}-smollm2" if config.policy else "small")
+
+
+def name_of(config: Config, cache: Cache) -> str:
+    """The name asked for, or one of world and preset."""
+    return config.name or f"{cache.world or config.data.name}-{preset_of(config)}"
 
 
 def make_model(config: Config, cache: Cache) -> Trainable:
@@ -141,7 +164,7 @@ def make_model(config: Config, cache: Cache) -> Trainable:
     from nextstate.models import WorldModelSpec, build
     from nextstate.models.pretrained import load_into, read_config, spec_from_dict
 
-    name = config.name or f"{cache.world or config.data.name}-{config.preset}"
+    name = name_of(config, cache)
     modalities = dict(cache.state_spec)
     if config.init_from is not None:
         # What a pretrained network sees must be scaled as it was when it learned to see.
@@ -150,7 +173,7 @@ def make_model(config: Config, cache: Cache) -> Trainable:
     spec = WorldModelSpec(name, modalities, cache.action_size, cache.hz, config.context, config.horizon)
     torch.manual_seed(config.training.seed)
     try:
-        model: Trainable = build(spec, config.preset, **options_of(config))
+        model: Trainable = build(spec, preset_of(config), **options_of(config))
     except TypeError as error:
         raise SettingsError(f"--options {' '.join(config.options)}: {error}.") from error
     if config.init_from is not None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.models import language
 from nextstate.models.objectives import OBJECTIVES, mixed, parse_weights
 from nextstate.models.protocol import Beliefs, History, States, WorldModel, WorldModelSpec
 from nextstate.models.world_model import PRESETS, StateModel
@@ -40,4 +41,21 @@ def build(spec: WorldModelSpec, preset: str = "small", **options: Any) -> StateM
     return StateModel(spec, preset, size, options, mixed(weights, OBJECTIVES), equip)
 
 
-__all__ = ["PRESETS", "Beliefs", "History", "StateModel", "States", "WorldModel", "WorldModelSpec", "build"]
+def build_any(spec: WorldModelSpec, preset: str = "small", **options: Any) -> Any:
+    """As `build`, but also the language-first rival: whatever a folder of weights may hold."""
+    if preset in language.PRESETS:
+        return language.build_rival(spec, preset, **options)
+    return build(spec, preset, **options)
+
+
+__all__ = [
+    "PRESETS",
+    "Beliefs",
+    "History",
+    "StateModel",
+    "States",
+    "WorldModel",
+    "WorldModelSpec",
+    "build",
+    "build_any",
+]

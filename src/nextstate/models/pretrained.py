@@ -22,6 +22,9 @@ FORMAT = "nextstate-model"
 VERSION = 1
 """Of the folder's layout. Raise it when older code could no longer read what is written."""
 
+WORLD_MODEL = "A world model: it predicts the next physical state (every modality below) under an action."
+"""What a model card says of a model that has no `about` of its own."""
+
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
@@ -70,13 +73,13 @@ def from_pretrained(folder: Path | str, build: Build | None = None) -> Any:
 
     Args:
         folder: of weights, or the name of a model that comes with the package (push, grasp, spill).
-        build: what makes the network from spec and preset; `nextstate.models.build` by default.
+        build: what makes the network from spec and preset; `nextstate.models.build_any` by default.
 
     Raises `CheckpointError` when the folder is missing, damaged, or of another version.
     """
     config = read_config(folder)
     if build is None:
-        build = cast(Build, importlib.import_module("nextstate.models").build)
+        build = cast(Build, importlib.import_module("nextstate.models").build_any)
     spec = spec_from_dict(config["spec"])
     try:
         model = build(spec, config["preset"], **config.get("options", {}))
@@ -253,10 +256,13 @@ def _module(model: Network) -> nn.Module:
 
 def _card(model: Network, card: Mapping[str, Any]) -> str:
     spec, owners = model.spec, model.owners()
+    about = str(getattr(model, "about", WORLD_MODEL))
     total = sum(owners.values())
     config = model.config()
     facts = {
-        "Predicts": ", ".join(f"{n} {m.shape}" for n, m in spec.modalities.items()),
+        "Predicts" if about == WORLD_MODEL else "Senses": ", ".join(
+            f"{n} {m.shape}" for n, m in spec.modalities.items()
+        ),
         "Actions": f"{spec.action_size} numbers in [-1, 1] at {spec.hz:g} Hz",
         "Context, horizon": f"{spec.context} states, {spec.horizon} steps",
         "Preset": f"`{config['preset']}`" + (f" with {config['options']}" if config.get("options") else ""),
@@ -271,7 +277,7 @@ def _card(model: Network, card: Mapping[str, Any]) -> str:
         "",
         f"# {spec.name}",
         "",
-        "A world model: it predicts the next physical state (every modality below) under an action.",
+        about,
         "",
         *(f"- **{key}**: {value}" for key, value in facts.items()),
         *(f"- **{k.capitalize()}**: {v}" for k, v in card.items() if k not in ("command", "figures", "licence")),

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nextstate.errors import UnknownNameError
+from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.models.folders import folder_of
+from nextstate.models.language import Vla
 from nextstate.models.pretrained import from_pretrained
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, SeenDistance, TimeToGo, make_planner
+from nextstate.policies.following import Following
+from nextstate.policies.heeding import Heeding, heeding
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.joint import Joint
 from nextstate.policies.looking import Looking, cloning, inverting, jointly
@@ -29,13 +32,16 @@ EVERY = 2
 
 def load(
     model: Path | str,
-    goal: Mapping[str, np.ndarray],
+    goal: Mapping[str, np.ndarray] | None = None,
     decoder: str = "planner",
     seed: int = 0,
     now: Mapping[str, np.ndarray] | None = None,
     body: bool = False,
+    instruction: str | None = None,
 ) -> Actor:
-    """A policy that brings the world to where it looks like `goal`: ``policy.select_action(observation)``.
+    """A policy that brings the world to where it looks like `goal`, or does what `instruction` says.
+
+    ``policy.select_action(observation)`` is what it does next.
 
     Args:
         model: folder of a model, or the world of a shipped one.
@@ -46,19 +52,34 @@ def load(
         seed: of whatever is drawn.
         now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
         body: whether the body must be where it is in the goal too; else it may be anywhere.
+        instruction: in words, instead of a goal, for the language-first rival and for models with a head `heeding`.
 
     Raises:
+        InstructionError: for an instruction that cannot be followed.
         UnknownNameError: for another decoder. CheckpointError: for a model or head that is missing or damaged.
         PlanningError: for a model that outlines no things, or a goal of another size.
     """
     if decoder not in DECODERS:
         raise UnknownNameError("decoder", decoder, DECODERS)
     folder, eye = folder_of(model), from_pretrained(model)
+    if (goal is None) == (instruction is None):
+        raise PlanningError("say what is wanted: either by a goal or by an instruction.")
+    if instruction is not None:
+        return _instructed(folder, eye, instruction, seed)
+    assert goal is not None
+    if isinstance(eye, Vla):
+        raise PlanningError(f"{eye.spec.name} follows words and sees no goals; give an instruction.")
     seen = SeenDistance.of(eye, _batch(goal), None if now is None else _batch(now))
     assert isinstance(eye, StateModel)
     if body:
         seen = replace(seen, matters=torch.ones(seen.there.shape[1]))
     return DECODERS[decoder](folder, eye, seen, seed)
+
+
+def _instructed(folder: Path, model: Vla | StateModel, instruction: str, seed: int) -> Actor:
+    if isinstance(model, Vla):
+        return Following(model, instruction, EVERY, seed)
+    return Looking(model, heeding(Heeding.load(folder), instruction, seed), EVERY)
 
 
 def _batch(observation: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:

@@ -38,8 +38,8 @@ from nextstate.training.run import Run
 from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
 from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.throughput import Throughput, measure_peak
-from nextstate.training.trainable import Batches, Frames, Trainable, module_of, to_tensors
-from nextstate.training.validate import Validated, ValidationSet, validate
+from nextstate.training.trainable import Batches, Frames, Learner, module_of, to_tensors
+from nextstate.training.validate import Held, Validated
 from nextstate.training.watch import Watch, look_at
 
 GRADIENT = "gradient length"
@@ -74,17 +74,17 @@ class Trainer:
     bits as without, on the same machine with the same number of threads.
 
     Args:
-        validation: fixed windows for the validation line; None for none.
+        validation: what the validation line is measured on; None for none.
         card: what the final model card tells (data, command, ...).
     """
 
     def __init__(
         self,
-        model: Trainable,
+        model: Learner,
         batches: Batches,
         settings: TrainingSettings,
         run: Run,
-        validation: ValidationSet | None = None,
+        validation: Held | None = None,
         card: Mapping[str, Any] | None = None,
         display: Display | None = None,
     ) -> None:
@@ -279,7 +279,7 @@ class Trainer:
         self._look()
         self.module.eval()
         with self.ema.applied() if self.ema else nullcontext(), autocast(self.device, self.dtype):
-            self._validated = validate(self.model, self.validation, self.device)
+            self._validated = self.validation.measure(self.model, self.device)
             signs = look_at(self.model, self.validation, self.device)
         self.module.train()
         self._validated_at = self.step
@@ -368,8 +368,7 @@ class Trainer:
         card = {**self.card, "figures": plain(told, 4)}
         with self.ema.applied() if self.ema else nullcontext():
             if self.validation is not None:
-                windows = self.validation.spare or self.validation.batch
-                held = {n: torch.from_numpy(v).to(self.device) for n, v in windows.items()}
+                held = {n: torch.from_numpy(v).to(self.device) for n, v in self.validation.last.items()}
                 self.model.finish({n: v.float() if v.dtype == torch.float16 else v for n, v in held.items()})
             save_pretrained(self.model, self.run.model, card)
         self.metrics.note("end", self.step, {"seconds": self.seconds, **figures})

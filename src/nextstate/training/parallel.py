@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from nextstate.training.precision import autocast
-from nextstate.training.trainable import Trainable, module_of
+from nextstate.training.trainable import Learner, module_of
 
 Loss = Callable[[dict[str, Tensor], torch.Generator, float], dict[str, Tensor]]
-"""``loss(batch, generator, progress)``, as `Trainable.loss`."""
+"""``loss(batch, generator, progress)``, as `Learner.loss`."""
 
 
 def prepare(
-    model: Trainable, device: torch.device, dtype: torch.dtype, compile: bool = False, channels_last: bool = True
+    model: Learner, device: torch.device, dtype: torch.dtype, compile: bool = False, channels_last: bool = True
 ) -> Loss:
     """Moves the model and returns its loss, ready to be called on batches on that device.
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from nextstate.training.precision import autocast
-from nextstate.training.trainable import Batches, Frames, Trainable, to_tensors
+from nextstate.training.trainable import Batches, Frames, Learner, to_tensors
 
 CHUNK = 128
 """Frames looked at together; part of what makes a repeated look give the same bits."""
 
 
 def recall(
-    model: Trainable,
+    model: Learner,
     source: Batches,
     device: torch.device,
     dtype: torch.dtype,
@@ -25,7 +25,7 @@ def recall(
 ) -> dict[str, np.ndarray] | None:
     """What the model recalls of all frames of `source`, ``(rows, ...)``; None if `stop` said so before the end.
 
-    It is kept in memory: a few hundred numbers for each frame.
+    It is kept in memory: a few hundred numbers for each frame, in half precision if that is how they come.
 
     Args:
         show: told how many of how many frames have been looked at.
@@ -39,7 +39,8 @@ def recall(
         with torch.no_grad(), autocast(device, dtype):
             recalled = model.recall(to_tensors(frames.frames(first, CHUNK), device))
         for name, values in recalled.items():
-            array = found.setdefault(name, np.empty((count, *values.shape[1:]), np.float32))
-            array[first : first + CHUNK] = values.float().cpu().numpy()
+            kept = values if values.dtype == torch.float16 else values.float()
+            array = found.setdefault(name, np.empty((count, *kept.shape[1:]), kept.cpu().numpy().dtype))
+            array[first : first + CHUNK] = kept.cpu().numpy()
         show(min(first + CHUNK, count), count)
     return found

@@ -9,16 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nextstate.models import WorldModel
+from nextstate.models import WorldModel, WorldModelSpec
 from nextstate.models.stages import Stage
 
 
-class Trainable(WorldModel, Protocol):
-    """A world model that is a `torch.nn.Module` and knows its own loss.
+class Learner(Protocol):
+    """A network that is a `torch.nn.Module` and knows its own loss.
 
     It is written for one device and in full precision; device, precision, memory layout and compiling are
     applied from outside, by `parallel.prepare`.
     """
+
+    @property
+    def spec(self) -> WorldModelSpec:
+        """What it senses and does."""
+        ...
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """What to minimise, under ``"loss"``, and its named parts: scalars.
@@ -61,6 +66,10 @@ class Trainable(WorldModel, Protocol):
         ...
 
 
+class Trainable(WorldModel, Learner, Protocol):
+    """A world model that learns."""
+
+
 class Batches(Protocol):
     """Where batches come from; `nextstate.data.cache.Windows` is one."""
 
@@ -86,7 +95,7 @@ class Frames(Batches, Protocol):
         ...
 
 
-def module_of(model: Trainable) -> nn.Module:
+def module_of(model: Learner) -> nn.Module:
     """The model as the torch module it is; raises `TypeError` if it is none."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"{type(model).__name__} is not a torch.nn.Module, so there is nothing to train")

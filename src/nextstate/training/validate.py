@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,19 @@ from nextstate.training.trainable import to_tensors
 
 SECONDS = (0.5, 1.0, 2.0)
 NAMES = ("model", "copy-last", "blind", "shuffled")
+
+
+class Held(Protocol):
+    """Something by which a model is judged while it learns."""
+
+    def measure(self, model: Any, device: torch.device) -> Validated:
+        """The errors of now."""
+        ...
+
+    @property
+    def last(self) -> Mapping[str, np.ndarray]:
+        """A batch for what is fitted when all is learned."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,13 @@ class ValidationSet:
     context: int
     climate: Mapping[str, np.ndarray]
     spare: Mapping[str, np.ndarray] | None = None
+
+    def measure(self, model: WorldModel, device: torch.device) -> Validated:
+        return validate(model, self, device)
+
+    @property
+    def last(self) -> Mapping[str, np.ndarray]:
+        return self.spare or self.batch
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,7 @@ class Validated:
         if not horizons:
             return "validation: no horizon fits"
         at = horizons[0]
-        return f"error at {at} s: " + ", ".join(f"{who} {self.mean(who, at):.3f}" for who in NAMES)
+        return f"error at {at} s: " + ", ".join(f"{who} {self.mean(who, at):.3f}" for who in self.errors)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""

@@ -92,9 +92,9 @@ class Watch:
 
 
 @torch.no_grad()
-def look_at(model: WorldModel, held: ValidationSet, device: torch.device) -> Signs | None:
-    """Signs of a model on windows that it does not learn from; None if it has no space of its own."""
-    if not isinstance(model, Embedding):
+def look_at(model: object, held: object, device: torch.device) -> Signs | None:
+    """Signs of a model on windows that it does not learn from; None if it is no world model with a space of its own."""
+    if not (isinstance(model, WorldModel) and isinstance(model, Embedding) and isinstance(held, ValidationSet)):
         return None
     kinds = model.spec.modalities
     alone = _floats(to_tensors({n: held.climate[n][:POINTS] for n in kinds}, device))

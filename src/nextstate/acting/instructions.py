@@ -1,0 +1,137 @@
+"""Instructions as tasks: what is asked for in words, whether it was done, and trials of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nextstate.errors import PlanningError, UnknownNameError
+from nextstate.evaluation.suite import group_indices
+from nextstate.policies.protocol import Actor
+from nextstate.worlds import Snapshot, World
+from nextstate.worlds.base import HELD_OUT_SEED
+from nextstate.worlds.push import DIRECTIONS
+from nextstate.worlds.scene import COLOURS
+
+SCENES = 700_000_000
+"""Scenes of instructed tasks begin here, counted from the held-out seeds."""
+
+PATIENCE = 20
+"""Scenes that are looked at for each task, at most."""
+
+FAR = 0.08
+"""Metres that a thing must have gone to count as pushed."""
+
+STRAIGHT = 0.5
+"""Metres to the side, at most, for each metre along the way that was asked for."""
+
+Done = Callable[[World, str, np.ndarray, np.ndarray], bool]
+"""Whether a skill was done, from the outcome before to that after."""
+
+
+def pushed(world: World, skill: str, before: np.ndarray, after: np.ndarray) -> bool:
+    """The thing that was named went 8 cm the way that was said, not askew, and nothing else went farther."""
+    _, colour, direction = skill.split("_")
+    moved = (after - before)[group_indices(type(world))["objects"]].reshape(-1, 2)
+    mine, aim = moved[COLOURS.index(colour)], np.array(DIRECTIONS[direction][0])
+    along = float(mine @ aim)
+    aside = abs(float(mine @ np.array([-aim[1], aim[0]])))
+    farthest = float(np.linalg.norm(moved, axis=1).max())
+    return along >= FAR and aside <= STRAIGHT * along and float(np.linalg.norm(mine)) >= farthest
+
+
+DONE: dict[str, Done] = {"push": pushed}
+"""World -> what it means that a skill of it was done."""
+
+
+@dataclass(frozen=True)
+class Instructed:
+    """A skill asked for in words.
+
+    Args:
+        skill: its name, which says what counts as done. instruction: how it is asked for.
+        snapshot: the start. before: the outcome there.
+        goal: what was sensed when the scripted skill had done it, for those that follow pictures rather than words.
+        demonstration: its commands ``(T, A)``.
+    """
+
+    seed: int
+    skill: str
+    instruction: str
+    snapshot: Snapshot
+    before: np.ndarray
+    goal: Mapping[str, np.ndarray]
+    demonstration: np.ndarray
+
+
+def make_instructed(world: World, count: int, seed: int = 0, steps: int = 60) -> list[Instructed]:
+    """Tasks in held-out scenes that the scripted skill does within `steps` steps.
+
+    Raises:
+        UnknownNameError: for a world of which nobody said what counts as done.
+        PlanningError: when hardly any scene gives a task.
+    """
+    if world.name not in DONE:
+        raise UnknownNameError("world with instructed tasks", world.name, DONE)
+    tasks: list[Instructed] = []
+    for candidate in range(count * PATIENCE):
+        if len(tasks) == count:
+            return tasks
+        scene = HELD_OUT_SEED + SCENES + 1_000_000 * seed + candidate
+        rng = np.random.default_rng([seed, candidate])
+        world.reset(seed=scene)
+        possible = [name for name, skill in world.skills.items() if skill.possible(world)]
+        name = possible[int(rng.integers(len(possible)))]
+        skill = world.skills[name]
+        text = skill.instructions[int(rng.integers(len(skill.instructions)))]
+        policy = skill.make(world, rng)
+        start, before, commands = world.snapshot(), np.asarray(world.outcome()), []
+        for _ in range(steps):
+            commands.append(policy(world))
+            world.advance_action(commands[-1])
+        if DONE[world.name](world, name, before, np.asarray(world.outcome())):
+            shown = np.stack(commands).astype(np.float32)
+            tasks.append(Instructed(scene, name, text, start, before, world.observe(), shown))
+    raise PlanningError(f"only {len(tasks)} of {count} tasks found in {world.name} within {count * PATIENCE} scenes.")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What came of an instruction.
+
+    Args:
+        done: whether it was done, after every step. seconds: that decisions took. died: why it ended early.
+    """
+
+    done: list[bool]
+    seconds: list[float]
+    died: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, under the names that `acting.notes` adds up."""
+        held = not self.died and bool(self.done) and self.done[-1]
+        return {"held": held, "touched": any(self.done), "died": self.died}
+
+
+def follow(world: World, actor: Actor, task: Instructed, steps: int = 60) -> Followed:
+    """Lets `actor` act for `steps` steps; an error of the world or the actor ends the trial and is noted."""
+    world.restore(task.snapshot)
+    actor.reset()
+    done: list[bool] = []
+    seconds: list[float] = []
+    for _ in range(steps):
+        try:
+            now = world.observe()
+            deciding, began = getattr(actor, "due", True), time.perf_counter()
+            action = actor.select_action(now, world.snapshot())
+            if deciding:
+                seconds.append(time.perf_counter() - began)
+            world.advance_action(action)
+        except Exception as error:  # One broken episode is a failure of that episode, not of the study.
+            return Followed(done, seconds, f"{type(error).__name__}: {error}")
+        done.append(DONE[world.name](world, task.skill, task.before, np.asarray(world.outcome())))
+    return Followed(done, seconds)

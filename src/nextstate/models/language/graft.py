@@ -1,0 +1,263 @@
+"""A language model that was given an eye and a sense of its body: what the rival's policy and its talker share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm
+from nextstate.models.language.eye import SIDE, Eye
+from nextstate.models.language.packages import LITE0, SMOLLM2, part
+from nextstate.models.language.words import Listed, Pieces, Words, instructed
+from nextstate.models.protocol import WorldModelSpec
+
+SEEN = SIDE**2
+"""Tokens of a picture."""
+
+FELT = ("proprio", "touch")
+
+SMOLLM2_SHAPE = LlamaShape(576, 30, 9, 3, 1536, 49152)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes, and what is learned.
+
+    Args:
+        pretrained: name of a pretrained backbone, else it starts fresh.
+        sees: whether the eye is pretrained. looks: whether it keeps learning.
+        layers: of the backbone that are kept, from the first on.
+        backbone: frozen, bent by low-rank adapters of `rank`, or trained.
+        width, depth: of the expert. chunk: commands drawn at once. draws: noise levels for each memory and step.
+        graft: share of the run spent on all that learns, the rest on the expert alone; only if all else is frozen then.
+        words: longest instruction in tokens. scripts: that instructions were in, when it learned.
+        vocabulary: words that a backbone that starts fresh can read.
+        taps, magnified: of the eye.
+    """
+
+    pretrained: bool = True
+    sees: bool = True
+    looks: bool = False
+    layers: int = 16
+    shape: tuple[int, int, int, int] = (576, 9, 3, 1536)
+    backbone: Literal["frozen", "lora", "trained"] = "frozen"
+    rank: int = 8
+    width: int = 256
+    depth: int = 4
+    chunk: int = 8
+    draws: int = 4
+    graft: float = 0.5
+    words: int = 16
+    scripts: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    taps: tuple[int, ...] = (4, 10)
+    magnified: int = 2
+
+
+PRESETS: dict[str, Sizes] = {
+    "smollm2": Sizes(),
+    "equal": Sizes(
+        pretrained=False,
+        looks=True,
+        layers=4,
+        shape=(96, 3, 1, 192),
+        backbone="trained",
+        width=92,
+        depth=4,
+        taps=(4,),
+        magnified=1,
+    ),
+    "tiny": Sizes(
+        pretrained=False,
+        sees=False,
+        layers=2,
+        shape=(32, 2, 1, 64),
+        width=32,
+        depth=1,
+        taps=(2,),
+        magnified=1,
+        chunk=4,
+    ),
+}
+"""Pretrained 135M; as many parameters as the world model's small preset; for tests, without any package."""
+
+
+class Grafted(nn.Module):
+    """A backbone of language, an eye projected into its tokens, and one token for each sense of the body.
+
+    Pretrained parts that stay as they are are no parameters of this module: they are had from the cache, and are not
+    saved again.
+    """
+
+    def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
+        super().__init__()
+        self.spec, self.preset, self.options = spec, preset, sizes
+        self._check()
+        self.shape = _backbone_shape(sizes)
+        width = self.shape.width
+        self.senses = [name for name in FELT if name in spec.modalities]
+        self.trained_backbone = sizes.backbone == "trained"
+        backbone, eye = Llama(self.shape), Eye(sizes.taps, sizes.magnified, spec.modalities["rgb"].shape[0])
+        made = not backbone.embed.weight.is_meta
+        if made:
+            self._load(backbone, eye)
+        # Inside a tuple torch does not count it as a part: what the cache holds need not be kept twice.
+        self._backbone, self._eye = (backbone,), (eye,)
+        if self.trained_backbone or not sizes.pretrained:
+            self.backbone = backbone
+        if sizes.looks or not sizes.sees:
+            self.eye = eye
+        self._freeze()
+        self.project = nn.Linear(eye.size, width)
+        self.place = nn.Parameter(0.3 * torch.randn(SEEN, width))
+        self.feel = nn.ModuleDict(
+            {
+                n: nn.Sequential(
+                    nn.Linear(math.prod(spec.modalities[n].shape), width), nn.SiLU(), nn.Linear(width, width)
+                )
+                for n in self.senses
+            }
+        )
+        self.level = Norm(width)
+        self.register_buffer("loudness", torch.tensor(1.0))
+        if made:
+            self.loudness.fill_(float(backbone.embed.weight.detach().float().square().mean().sqrt()))
+        self.adapters = nn.ModuleList(
+            Adapter(self.shape, sizes.rank) for _ in range(sizes.layers if sizes.backbone == "lora" else 0)
+        )
+        self._words: Words | None = None if sizes.pretrained else Listed(sizes.vocabulary)
+
+    loudness: Tensor
+
+    @property
+    def words(self) -> Words:
+        """Its vocabulary."""
+        if self._words is None:
+            _, facts, folder = part(SMOLLM2)
+            self._words = Pieces(folder / "tokenizer.json", facts["end"])
+        return self._words
+
+    def instruction(self, text: str) -> np.ndarray:
+        """Token numbers ``(words,)``; raises `InstructionError`, see `instructed`."""
+        return instructed(self.words, text, self.options.words, self.options.scripts)
+
+    def look(self, rgb: Tensor) -> Tensor:
+        """Pictures ``(N, H, W, 3)`` to ``(N, 16, features)``."""
+        eye = self._ready(self._eye[0])
+        if self.options.looks:
+            return eye(rgb)  # type: ignore[no-any-return]
+        with torch.no_grad():
+            return eye(rgb)  # type: ignore[no-any-return]
+
+    def embedded(self, words: Tensor) -> Tensor:
+        """Token numbers ``(N, L)`` to ``(N, L, W)``."""
+        found: Tensor = self._ready(self._backbone[0]).embed(words.clamp_min(0)).float()
+        return found
+
+    def grafts(self, states: Mapping[str, Tensor], *more: Tensor) -> Tensor:
+        """Tokens of picture and body, and others ``(N, n, W)``, as loud as words: ``(N, T, W)``.
+
+        Args:
+            states: ``rgb (N, H, W, 3)``, or ``features`` of it as of `look`, and senses ``(N, *shape)``.
+        """
+        features = states["features"].float() if "features" in states else self.look(states["rgb"])
+        seen = self.project(features) + self.place
+        felt = [self.feel[n](self.spec.modalities[n].normalise(states[n]).flatten(1))[:, None] for n in self.senses]
+        told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
+        return told
+
+    def read_through(self, tokens: Tensor, absent: Tensor, reads: tuple[int, ...]) -> list[Tensor]:
+        """States of tokens ``(N, T, W)`` at depths of the backbone; `absent` ``(N, T)`` is not looked at."""
+        found: list[Tensor] = self._ready(self._backbone[0])(tokens, absent, reads, list(self.adapters) or None)
+        return found
+
+    def precision(self) -> AbstractContextManager[object]:
+        """Half precision for acting where the processor multiplies it in hardware."""
+        kind = self.project.weight.device.type
+        able = kind == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=able)
+
+    def looked(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """States whose pictures were looked at once and for all: features in half precision, and what is felt."""
+        return {"features": self.look(states["rgb"]).half(), **{n: states[n] for n in self.senses}}
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return ("rgb",)
+
+    def finish(self, batch: Mapping[str, Tensor]) -> None:
+        """Nothing is left to do."""
+
+    def config(self) -> dict[str, Any]:
+        options = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.options).items()}
+        return {"preset": self.preset, "options": options}
+
+    def through(self, length: int) -> float:
+        """Operations of reading one sequence of tokens, forward and back: no weights learn where they are frozen."""
+        block = sum(p.numel() for p in self._backbone[0].blocks[0].parameters())
+        return 2.0 * length * block * self.options.layers * (3 if self.trained_backbone else 2)
+
+    def owned(self) -> dict[str, int]:
+        """Parameters by owner of what is here, frozen ones too."""
+        count = {
+            "language": size_of(self._backbone[0], *self.adapters),
+            "vision": size_of(self._eye[0], self.project) + self.place.numel(),
+        }
+        senses = {"proprioception": "proprio", "touch": "touch"}
+        return count | {o: size_of(self.feel[n]) for o, n in senses.items() if n in self.feel}
+
+    def _check(self) -> None:
+        if "rgb" not in self.spec.modalities:
+            raise SettingsError("a vision-language-action model needs pictures; keep rgb among --modalities.")
+        most = SMOLLM2_SHAPE.layers if self.options.pretrained else 64
+        if not 2 <= self.options.layers <= most:
+            raise SettingsError(
+                f"layers={self.options.layers}: this backbone has {most}, of which at least 2 are kept."
+            )
+        if self.options.backbone not in ("frozen", "lora", "trained"):
+            raise UnknownNameError("way to learn of the backbone", self.options.backbone, ("frozen", "lora", "trained"))
+        if not 0 < self.options.graft < 1:
+            raise SettingsError(f"graft={self.options.graft}: it is a share of the run, between 0 and 1.")
+
+    def _load(self, backbone: Llama, eye: Eye) -> None:
+        if self.options.pretrained:
+            weights, _, _ = part(SMOLLM2)
+            backbone.load_state_dict({n: weights[n].float() for n in backbone.state_dict()})
+        if self.options.sees:
+            weights, _, _ = part(LITE0)
+            eye.load_state_dict({n: weights[n] for n in eye.state_dict()})
+
+    def _freeze(self) -> None:
+        for module, learns in ((self._backbone[0], self.trained_backbone), (self._eye[0], self.options.looks)):
+            for parameter in module.parameters():
+                parameter.requires_grad_(learns)
+
+    def _ready(self, module: Any) -> Any:
+        """A part, on the device; frozen ones in the number format of the moment, so that nothing is cast twice."""
+        if any(module is part for part in self.children()):
+            return module
+        device = self.project.weight.device
+        kind = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+        first = next(module.parameters())
+        if first.dtype != kind or first.device != device:
+            module.to(device=device, dtype=kind, memory_format=torch.channels_last)
+        return module
+
+
+def _backbone_shape(options: Sizes) -> LlamaShape:
+    if options.pretrained:
+        return replace(SMOLLM2_SHAPE, layers=options.layers)
+    width, heads, groups, hidden = options.shape
+    return LlamaShape(width, options.layers, heads, groups, hidden, Listed(options.vocabulary).size)
+
+
+def size_of(*modules: nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())

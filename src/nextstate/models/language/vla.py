@@ -1,0 +1,101 @@
+"""The language-first rival: a language model that sees through a grafted eye and acts through a grafted expert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nextstate.models.language.backbone import Norm
+from nextstate.models.language.expert import Expert
+from nextstate.models.language.graft import SEEN, Grafted, Sizes, size_of
+from nextstate.models.language.words import ABSENT
+from nextstate.models.protocol import WorldModelSpec
+from nextstate.models.stages import Stage, stage_at
+
+
+class Vla(Grafted):
+    """A vision-language-action model: commands from a picture, what the body feels, and an instruction.
+
+    The sequence is ``[words, 16 tokens of the picture, one token for each sense of the body]``. Words come first, so
+    that looking can depend on what is asked. The expert reads the tokens at three depths of the backbone.
+    """
+
+    about = "A policy that follows instructions: a vision-language-action model. It foresees nothing."
+
+    def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
+        super().__init__(spec, preset, sizes)
+        width = self.shape.width
+        self.reads = (0, sizes.layers // 2, sizes.layers)
+        self.read_norms = nn.ModuleList(Norm(width) for _ in self.reads)
+        self.read = nn.Linear(len(self.reads) * width, sizes.width)
+        self.kinds = nn.Parameter(0.3 * torch.randn(3, sizes.width))
+        self.expert = Expert(sizes.width, sizes.depth, sizes.chunk, spec.action_size)
+
+    def memory(self, states: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the expert attends to ``(N, T, E)``, and what of it is absent ``(N, T)``.
+
+        Args:
+            states: ``rgb (N, H, W, 3)``, senses ``(N, *shape)``, ``words (N, L)``.
+        """
+        words = states["words"]
+        tokens = torch.cat([self.embedded(words), self.grafts(states)], dim=1)
+        absent = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        absent[:, : words.shape[1]] = words == ABSENT
+        found = self.read_through(tokens, absent, self.reads)
+        read = self.read(torch.cat([norm(x) for norm, x in zip(self.read_norms, found, strict=True)], dim=-1))
+        kinds = torch.tensor([words.shape[1], SEEN, len(self.senses)], device=read.device)
+        return read + self.kinds.repeat_interleave(kinds, dim=0), absent
+
+    @torch.no_grad()
+    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """Commands ``(N, chunk, A)`` in [-1, 1]."""
+        return self.expert.draw(*self.memory(states), generator)
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """All that learns, through the backbone; then, if that stays as it is, the expert on what was read once.
+
+        A backbone that learns throughout has one stage, on what a frozen eye saw once.
+        """
+        if self.trained_backbone or self.options.looks:
+            return (Stage("graft", 1.0, graft_loss, recalled=not self.options.looks),)
+        act = Stage("act", 1 - self.options.graft, act_loss, windows=4.0, recalled=True)
+        return Stage("graft", self.options.graft, graft_loss), act
+
+    def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What is learned from when frames have been looked at once: what the expert attends to, or else features."""
+        if self.trained_backbone:
+            return self.looked(states)
+        memory, absent = self.memory(states)
+        return {"memory": memory.half(), "absent": absent.half()}
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        """Error of the expert's velocities; see `nextstate.data.instructed` for what a batch holds."""
+        index, local = stage_at(self.stages, progress)
+        return self.stages[index].loss(self, batch, generator, local)
+
+    def flops(self, batch_size: int, progress: float = 0.0) -> float:
+        """Two operations for each weight and token, once forward and once or twice back; the eye aside."""
+        stage = self.stages[stage_at(self.stages, progress)[0]]
+        length = self.options.words + SEEN + len(self.senses)
+        acting = size_of(self.expert.layers) * (length + self.options.draws * self.options.chunk)
+        return batch_size * stage.windows * ((0.0 if stage.recalled else self.through(length)) + 3 * acting)
+
+    def owners(self) -> dict[str, int]:
+        """Number of parameters by owner."""
+        acting = size_of(self.expert, self.read, *self.read_norms) + self.kinds.numel()
+        return self.owned() | {"action": acting}
+
+
+def graft_loss(model: Vla, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    memory, absent = model.memory(batch)
+    loss = model.expert.loss(memory, absent, batch["action"], generator, model.options.draws)
+    return {"loss": loss, "commands": loss}
+
+
+def act_loss(model: Vla, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    memory, absent = batch["memory"].float(), batch["absent"] > 0.5
+    loss = model.expert.loss(memory, absent, batch["action"], generator, model.options.draws)
+    return {"loss": loss, "commands": loss}

@@ -1,0 +1,127 @@
+"""Questions: answered by the truth, balanced, out of reach of whoever does not look or does not consider the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nextstate.errors import UnknownNameError
+from nextstate.evaluation.questions import Asker, Cases, Questions, happens, make_questions, probe
+from nextstate.evaluation.suite import group_indices
+from nextstate.modalities import Proprio, Rgb
+from nextstate.models import WorldModelSpec, build_any
+from nextstate.models.language import Vlm
+from nextstate.models.language.words import listed
+from nextstate.models.pretrained import from_pretrained, save_pretrained
+from nextstate.training.answering import Answered
+from nextstate.worlds import WORLDS
+
+PUSH = WORLDS["push"]
+
+
+def cases(snapshots: int = 60, branches: int = 4, seed: int = 0) -> Cases:
+    """Scenes in which a plan's first command decides where everything goes."""
+    rng = np.random.default_rng(seed)
+    groups, size = group_indices(PUSH), sum(len(names) for names in PUSH.outcome_groups.values())
+    group = np.repeat(np.arange(snapshots), branches)
+    plan = rng.uniform(-1, 1, (len(group), 6, 2)).astype(np.float32)
+    before = np.zeros((snapshots, size))
+    here = rng.random((snapshots, 4)) < 0.7
+    before[:, groups["objects"]] = np.repeat(here, 2, axis=1) * rng.uniform(-0.4, 0.4, (snapshots, 8))
+    before[:, groups["turn"]] = np.repeat(here & (rng.random((snapshots, 4)) < 0.5), 2, axis=1) * 0.7
+    before = before[group]
+    outcomes = np.repeat(before[:, None], 6, axis=1)
+    steps = np.linspace(0, 0.1, 6)[None, :, None] * plan[:, None, 0]
+    moved = np.tile(steps, (1, 1, 4)) * np.repeat(here[group], 2, axis=1)[:, None]
+    outcomes[..., groups["objects"]] += moved
+    events = np.repeat((plan[:, :1, :1] > 0), 6, axis=1).repeat(len(PUSH.events), axis=2)
+    return Cases(PUSH, group, plan, before, outcomes, np.zeros((len(group), len(PUSH.events)), bool), events)
+
+
+def test_every_question_has_as_many_yeses_as_noes() -> None:
+    asked = make_questions(cases(), np.random.default_rng(0), 40)
+    topics = {asked.askers[number].topic for number in asked.which}
+    assert {"colour", "shape", "relation", "fits", "count", "moves", "direction", "contact"} <= topics
+    for number in np.unique(asked.which):
+        mine = asked.answer[asked.which == number]
+        assert mine.mean() == 0.5 and len(mine) <= 40
+    assert asked.accuracy(np.ones(len(asked)))["physics"]["all"] == 0.5
+
+
+def test_a_picture_without_the_plan_answers_no_question_about_plans() -> None:
+    given = cases()
+    asked = make_questions(given, np.random.default_rng(0))
+    physics = np.flatnonzero(asked.of("physics"))
+    for number in np.unique(asked.which[physics]):
+        mine = physics[asked.which[physics] == number]
+        groups = given.group[asked.case[mine]]
+        for group in np.unique(groups):
+            assert sorted(asked.answer[mine[groups == group]].tolist()) == [False, True]
+
+
+def test_imagination_answers_as_well_as_it_imagines() -> None:
+    given = cases()
+    asked = make_questions(given, np.random.default_rng(0))
+    assert (asked.answered_in(given) == asked.answer).all()
+    frozen = given.imagined(np.repeat(given.before[:, None], 6, axis=1), np.zeros_like(given.events))
+    told = asked.accuracy(asked.answered_in(frozen))
+    assert told["physics"]["all"] == pytest.approx(0.5, abs=0.02) and told["knowledge"]["all"] == 1.0
+
+
+def test_a_probe_learns_what_is_linear_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    askers = [Asker("physics", "contact", "does it?", happens("contact"))]
+    features, noise = rng.normal(size=(300, 20)), rng.normal(size=(300, 20))
+    asked = Questions(askers, np.zeros(300, int), np.arange(300), features[:, 3] > 0)
+    halves = [
+        Questions(askers, asked.which[rows], asked.case[rows], asked.answer[rows])
+        for rows in (slice(200), slice(200, None))
+    ]
+    good = halves[1].accuracy(probe(features[:200], halves[0], features[200:], halves[1]))["physics"]["all"]
+    none = halves[1].accuracy(probe(noise[:200], halves[0], noise[200:], halves[1]))["physics"]["all"]
+    assert good > 0.85 and none < 0.65
+
+
+def test_worlds_nobody_asks_about_say_so() -> None:
+    given = cases(4)
+    with pytest.raises(UnknownNameError, match="drop"):
+        make_questions(Cases(WORLDS["drop"], *list(vars(given).values())[1:]), np.random.default_rng(0))
+
+
+def test_the_model_that_answers_learns_to_look_and_to_consider_the_plan(tmp_path: Path) -> None:
+    texts = ("is it bright?", "does it go right?")
+    modalities = {"rgb": Rgb(shape=(32, 32, 3)), "proprio": Proprio(shape=(2,))}
+    spec = WorldModelSpec("vlm", modalities, 2, 10.0, 1, 4)
+    torch.manual_seed(0)
+    options = {"vocabulary": listed((*texts, "yes no")), "backbone": "trained", "looks": True}
+    model = build_any(spec, "vlm-tiny", **options)
+    assert isinstance(model, Vlm)
+    words = torch.from_numpy(np.stack([model.instruction(text) for text in texts]))
+
+    def batch(step: int, size: int) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(step)
+        bright, right, which = (torch.randint(0, 2, (size,), generator=generator) for _ in range(3))
+        plan = torch.zeros(size, 4, 2)
+        plan[..., 0] = (2 * right - 1)[:, None]
+        rgb = (60 + 130 * bright).to(torch.uint8)[:, None, None, None].expand(-1, 32, 32, 3).contiguous()
+        answer = torch.where(which == 0, bright, right).bool()
+        body = torch.randn(size, 2, generator=generator)
+        return {"rgb": rgb, "proprio": body, "plan": plan, "action": plan, "words": words[which], "answer": answer}
+
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    for step in range(120):
+        model.loss(batch(step, 32), torch.Generator(), 0.0)["loss"].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    save_pretrained(model, tmp_path / "model", {})
+    again = from_pretrained(tmp_path / "model")
+    held = {name: values.numpy() for name, values in batch(10**6, 128).items()}
+    kinds = np.where(held["words"][:, -2] == words[0, -2].item(), "knowledge", "physics")
+    errors = Answered(held, kinds).measure(again, torch.device("cpu")).errors
+    (knows,), (foresees,) = (errors["model"][kind].values() for kind in ("knowledge", "physics"))
+    assert knows < 0.3 and foresees < 0.3
+    assert next(iter(errors["blind"]["knowledge"].values())) > 0.5
+    assert next(iter(errors["planless"]["physics"].values())) > 0.5
