@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from nextstate.acting.notes import Notes
 from nextstate.acting.puzzles import PUZZLES, Wanted, scene_of
 from nextstate.cli import main
 from nextstate.data.recording import Plan, play
@@ -18,6 +19,7 @@ from nextstate.planning.goals import names_of
 from nextstate.planning.planners import TreeSearch
 from nextstate.planning.problem import Future, Problem
 from nextstate.planning.recall import Recall, Whereabouts
+from nextstate.studies.thoughts import WAYS, conclude
 from nextstate.worlds import HELD_OUT_SEED, World, make_world
 
 WAYS = {
@@ -153,3 +155,15 @@ def test_the_study_of_thoughts(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (tmp_path / "trials.jsonl").read_text() == lines
     assert main([*options, "--ways", "wish"]) == 2
     assert main([*options, "--puzzles", "wish"]) == 2
+
+
+def test_what_was_not_tried_yet_is_left_out(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "trials.jsonl", {})
+    row = {"touched": True, "ended": "", "imagined": 320, "decisions": 1, "seconds": 0.1}
+    for task in range(4):
+        notes.add(("detour:tree", 0, task), {"held": True, **row})
+        notes.add(("detour:flat", 0, task), {"held": task < 1, **row})
+    found = conclude(("detour", "pour"), WAYS, notes, 0)
+    assert set(found["puzzles"]) == {"detour"} and set(found["puzzles"]["detour"]["ways"]) == {"tree", "flat"}
+    assert found["mean_gain_points"] == 75.0 and found["puzzles"]["detour"]["paired"]["only_tree"] == 3
+    json.dumps(found, allow_nan=False)

@@ -186,23 +186,30 @@ def _changed(puzzle: Puzzle, design: Design) -> Puzzle:
 
 
 def conclude(puzzles: Sequence[str], ways: Sequence[str], notes: Notes, seed: int) -> dict[str, Any]:
-    """Rates with intervals, the tree's gain over the flat search in each puzzle, and what they say."""
+    """Rates with intervals, the tree's gain over the flat search in each puzzle, and what they say.
+
+    What has no trials yet is left out.
+    """
     table: dict[str, Any] = {}
     for puzzle in puzzles:
         rates, row = {}, {}
         for way in ways:
             rows = [r for (w, s, _), r in sorted(notes.found.items()) if w == f"{puzzle}:{way}" and s == seed]
+            if not rows:
+                continue
             rates[way] = Rate.of(r["held"] for r in rows)
             row[way] = {
                 **rates[way].to_dict(),
-                "touched": Rate.of(r["touched"] for r in rows).value if rows else None,
+                "touched": Rate.of(r["touched"] for r in rows).value,
                 "ended": sum(bool(r["ended"]) for r in rows),
-                "imagined_per_decision": round(float(np.mean([r["imagined"] for r in rows]))) if rows else 0,
-                "decisions": round(float(np.mean([r["decisions"] for r in rows])), 2) if rows else 0,
+                "imagined_per_decision": round(float(np.mean([r["imagined"] for r in rows]))),
+                "decisions": round(float(np.mean([r["decisions"] for r in rows])), 2),
                 "seconds_per_decision": median([r["seconds"] for r in rows]),
             }
+        if not row:
+            continue
         table[puzzle] = {"ways": row}
-        if all(way in rates and rates[way].trials for way in COMPARED):
+        if all(way in rates for way in COMPARED):
             gap, low, high = difference(rates["tree"], rates["flat"])
             table[puzzle]["gain_points"] = round(100 * gap, 1)
             table[puzzle]["interval_points"] = [round(100 * low, 1), round(100 * high, 1)]
@@ -239,9 +246,7 @@ def says(table: Mapping[str, Any], mean: float | None) -> list[str]:
     """Sentences that follow from the figures."""
     told = []
     for name, row in table.items():
-        rates = {
-            way: Rate(round(r["rate"] * r["trials"]), r["trials"]) for way, r in row["ways"].items() if r["trials"]
-        }
+        rates = {way: Rate(round(r["rate"] * r["trials"]), r["trials"]) for way, r in row["ways"].items()}
         told.append(f"{name}: " + ", ".join(f"{way} {rate}" for way, rate in rates.items()) + ".")
     if mean is not None:
         told.append(f"Thinking in branches gains {mean:+.1f} points on average over {len(table)} puzzles.")
