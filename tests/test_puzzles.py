@@ -19,7 +19,7 @@ from nextstate.planning.goals import names_of
 from nextstate.planning.planners import TreeSearch
 from nextstate.planning.problem import Future, Problem
 from nextstate.planning.recall import Recall, Whereabouts
-from nextstate.studies.thoughts import WAYS, conclude
+from nextstate.studies import thoughts
 from nextstate.worlds import HELD_OUT_SEED, World, make_world
 
 WAYS = {
@@ -163,7 +163,7 @@ def test_what_was_not_tried_yet_is_left_out(tmp_path: Path) -> None:
     for task in range(4):
         notes.add(("detour:tree", 0, task), {"held": True, **row})
         notes.add(("detour:flat", 0, task), {"held": task < 1, **row})
-    found = conclude(("detour", "pour"), WAYS, notes, 0)
+    found = thoughts.conclude(("detour", "pour"), thoughts.WAYS, notes, 0)
     assert set(found["puzzles"]) == {"detour"} and set(found["puzzles"]["detour"]["ways"]) == {"tree", "flat"}
     assert found["mean_gain_points"] == 75.0 and found["puzzles"]["detour"]["paired"]["only_tree"] == 3
     json.dumps(found, allow_nan=False)
