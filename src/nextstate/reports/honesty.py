@@ -40,9 +40,10 @@ def _against_candidates(plans: Mapping[str, Any], what: str, title: str) -> str:
     low = min([figure["interval"][0] for figure in figures] + [0.0])
     step = max(round(top / 2, 1), 0.1)
     ticks: tuple[list[float], list[float]] = ([], [round(step * i, 2) for i in range(3)])
-    plot = Plot(title, (places[0] - 0.5, places[-1] + 0.5), (low - 0.1 * top, top), ticks, ("candidates", title))
+    floor = low - 0.2 * (top - low)
+    plot = Plot(title, (places[0] - 0.5, places[-1] + 0.5), (floor, top), ticks, ("candidates", title))
     for place, count in zip(places, counts, strict=True):
-        plot.note(place, low - 0.1 * top, str(count), "middle")
+        plot.note(place, floor, str(count), "middle")
     plot.line(places, [figure["value"] for figure in figures], "model")
     for place, figure in zip(places, figures, strict=True):
         plot.bar(place, figure["interval"][0], figure["interval"][1], "model")
@@ -57,10 +58,13 @@ def _ranking(worth: Mapping[str, Mapping[str, float]]) -> str:
     span = (low - edge, high + edge)
     plot = Plot("worth of policies", span, span, ([], []), ("in the simulator", "in the model"), right=24.0)
     plot.line(list(span), list(span), "ideal")
+    named: list[tuple[float, float]] = []
     for name, row in worth.items():
-        plot.dot(row["outside"], row["inside"], "model", 3.5, name)
-        rightmost = row["outside"] > (low + high) / 2
-        plot.note(
-            row["outside"], row["inside"], f"{name} " if rightmost else f" {name}", "end" if rightmost else "start"
-        )
+        x, y = row["outside"], row["inside"]
+        plot.dot(x, y, "model", 3.5, name)
+        # Names that would cover another are left to the pointer.
+        if all(abs(x - other[0]) > 4 * edge or abs(y - other[1]) > 1.2 * edge for other in named):
+            named.append((x, y))
+            rightmost = x > (low + high) / 2
+            plot.note(x, y, f"{name} " if rightmost else f" {name}", "end" if rightmost else "start")
     return plot.render()

@@ -206,8 +206,8 @@ def says(found: Mapping[str, Any]) -> list[str]:
     plans, policies, acting = found["plans"], found["policies"], found["acting"]
     most, gap, regret = plans["candidates"][-1], plans["exploitation"][-1], plans["regret"][-1]
     told = [
-        f"The best of {most} imagined plans is imagined {gap['value']:.2f} standard deviations too cheap, beyond what "
-        f"random ones are ({gap['interval'][0]:.2f} to {gap['interval'][1]:.2f}).",
+        f"The best of {most} imagined plans is imagined too cheap by {gap['value']:+.2f} standard deviations more than "
+        f"random ones are ({gap['interval'][0]:+.2f} to {gap['interval'][1]:+.2f}).",
         f"It loses {regret['value']:.0%} of what knowing the truth would gain "
         f"({regret['interval'][0]:.0%} to {regret['interval'][1]:.0%}); "
         f"{plans['inverted']:.0%} of pairs of plans are in the wrong order.",
