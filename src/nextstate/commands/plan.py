@@ -95,6 +95,7 @@ def main(argv: list[str]) -> int:
         config.horizon,
         config.block,
         config.every,
+        stride=config.block,
         last=config.last,
         seed=config.seed,
     )
