@@ -92,7 +92,7 @@ def flip(folder: Path) -> None:
         (lambda f: (f / "model.safetensors").unlink(), "missing"),
         (lambda f: (f / "model.safetensors").write_bytes(b"short"), "damaged"),
         (flip, "checksum"),
-        (lambda f: edit(f, version=2), "format version 2"),
+        (lambda f: edit(f, version=3), "format version 3"),
         (lambda f: edit(f, format="other"), "not of a nextstate model"),
         (lambda f: edit(f, options={"depth": 3}), "cannot rebuild preset 'tiny'"),
         (lambda f: edit(f, options={"width": 13}), "do not fit"),

@@ -182,16 +182,20 @@ def test_a_thing_that_spreads_keeps_its_colour() -> None:
 
 def test_what_things_tell_each_other_depends_on_where_they_are_to_one_another_only() -> None:
     places = 0.5 * torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
-    features = relative_features(places)
-    assert features.shape == (3, 5, 5, RELATIVE)
-    assert torch.allclose(features, relative_features(places + torch.tensor([0.3, -0.2])), atol=1e-4)
+    features = relative_features(places, angles=3)
+    assert features.shape == (3, 5, 5, RELATIVE + 6)
+    assert torch.equal(features[..., :RELATIVE], relative_features(places))
+    assert torch.allclose(features, relative_features(places + torch.tensor([0.3, -0.2]), angles=3), atol=1e-3)
     apart = places[0, 2, 0] - places[0, 1, 0]
     distance = (places[0, 2] - places[0, 1]).square().sum()
     waves = [f(torch.pi * 2**n * apart) for f in (torch.sin, torch.cos) for n in range(4)]
     near = [torch.exp(-distance / (2 * width**2)) for width in (0.05, 0.1, 0.2, 0.4, 0.8)]
     found = features[0, 1, 2]
     assert torch.allclose(found[[0, 2, 3, 4, 5, 6, 11, 12, 13, 14]], torch.stack([apart, distance, *waves]), atol=1e-4)
-    assert torch.allclose(found[-5:], torch.stack(near), atol=1e-4)
+    assert torch.allclose(found[RELATIVE - 5 : RELATIVE], torch.stack(near), atol=1e-4)
+    angle = torch.atan2(apart[1], apart[0])
+    turns = torch.stack([f(k * angle) for k in (1, 2, 4) for f in (torch.cos, torch.sin)])
+    assert torch.allclose(found[RELATIVE:], turns, atol=0.01)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -19,10 +19,15 @@ RELATIVE = 3 + 4 * WAVES + WIDTHS
 """Features of a pair; a multiple of eight, since others multiply at half the speed in half precision."""
 
 
-def relative_features(places: Tensor) -> Tensor:
-    """Relative positions ``(N, K, K, 24)`` of things at `places` ``(N, K, 2)``, at several scales.
+TOUCHING = 1e-4
+"""Squared distance, in halves of the picture, below which the direction from one thing to another fades."""
 
-    Displacement, its square, its sines and cosines at wavelengths of 2 to 1/4 and Gaussians of widths 0.8 to 0.05.
+
+def relative_features(places: Tensor, angles: int = 0) -> Tensor:
+    """Relative positions ``(N, K, K, 24 + 2 * angles)`` of things at `places` ``(N, K, 2)``, at several scales.
+
+    Displacement, its square, its sines and cosines at wavelengths of 2 to 1/4, Gaussians of widths 0.8 to 0.05, and
+    cosines and sines of 1, 2, 4, ... times its direction: of which side a thing is struck decides where it goes.
     In memory each feature is a plane: put side by side pair by pair, it would take longer than all their sines. Each
     scale follows from the next by doubling angles, or by powers, which costs less than another sine or exponential.
     """
@@ -38,7 +43,15 @@ def relative_features(places: Tensor) -> Tensor:
     for _ in range(WIDTHS - 1):
         near.append(near[-1].square().square())
     waves = (torch.stack(sines, dim=1).flatten(0, 1), torch.stack(cosines, dim=1).flatten(0, 1))
-    return torch.cat([delta, distance, *waves, *reversed(near)]).movedim(0, -1)
+    directions = []
+    if angles:
+        cosine, sine = delta * (distance + TOUCHING).rsqrt()
+        directions = [cosine, sine]
+        for _ in range(angles - 1):
+            cosine, sine = cosine.square() - sine.square(), 2 * cosine * sine
+            directions += [cosine, sine]
+        directions = [torch.stack(directions)]
+    return torch.cat([delta, distance, *waves, *reversed(near), *directions]).movedim(0, -1)
 
 
 def standard(codes: Tensor) -> Tensor:
@@ -53,12 +66,12 @@ class Interaction(nn.Module):
     Battaglia et al. 2016, https://arxiv.org/abs/1612.00222).
     """
 
-    def __init__(self, width: int, message: int, hidden: int) -> None:
+    def __init__(self, width: int, message: int, hidden: int, angles: int = 0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.receive = nn.Linear(width, message)
         self.send = nn.Linear(width, message, bias=False)
-        self.where = nn.Linear(RELATIVE, message, bias=False)
+        self.where = nn.Linear(RELATIVE + 2 * angles, message, bias=False)
         self.gather = nn.Linear(message, width)
         self.speak = nn.Linear(width, message)
         self.hear = nn.Linear(message, width)
@@ -67,7 +80,7 @@ class Interaction(nn.Module):
         self.conclude = nn.Linear(hidden, width)
 
     def forward(self, tokens: Tensor, relative: Tensor) -> Tensor:
-        """Tokens ``(N, T, D)``, the first K of which are things with `relative` ``(N, K, K, 24)``."""
+        """Tokens ``(N, T, D)``, the first K of which are things with `relative` features ``(N, K, K, R)``."""
         things = relative.shape[1]
         normed = self.norm(tokens)
         placed = normed[:, :things]
@@ -86,7 +99,7 @@ class Dynamics(nn.Module):
 
     Args:
         things, gist, code: numbers of things and of gist tokens, and the length of the code of either.
-        senses: vector modality -> its length. width: D, of tokens.
+        senses: vector modality -> its length. width: D, of tokens. angles: of which directions are told, in octaves.
     """
 
     def __init__(
@@ -100,8 +113,10 @@ class Dynamics(nn.Module):
         layers: int,
         message: int,
         noise: int,
+        angles: int = 0,
     ) -> None:
         super().__init__()
+        self.angles = angles
         self.counts = (things, gist, len(senses))
         self.thing = nn.Linear(code + 2, width)
         self.gist = nn.Linear(code, width)
@@ -110,7 +125,7 @@ class Dynamics(nn.Module):
         self.action = nn.Linear(action_size, width)
         self.remember = nn.Linear(width, width, bias=False)
         self.surprise = nn.Linear(max(noise, 1), width, bias=False)
-        self.layers = nn.ModuleList(Interaction(width, message, 2 * width) for _ in range(layers))
+        self.layers = nn.ModuleList(Interaction(width, message, 2 * width, angles) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.move = nn.Linear(width, 2)
         self.recode = nn.Linear(width, code)
@@ -148,7 +163,7 @@ class Dynamics(nn.Module):
         tokens = tokens + self.identity + self.action(action)[:, None] + self.remember(memory)
         if noise is not None:
             tokens = tokens + self.surprise(noise)
-        relative = relative_features(places).to(tokens.dtype)
+        relative = relative_features(places, self.angles).to(tokens.dtype)
         for layer in self.layers:
             tokens = layer(tokens, relative)
         tokens = self.norm(tokens)

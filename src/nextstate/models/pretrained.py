@@ -19,7 +19,7 @@ from nextstate.models.folders import checksum, folder_of, whole_folder
 from nextstate.models.protocol import WorldModelSpec
 
 FORMAT = "nextstate-model"
-VERSION = 1
+VERSION = 2
 """Of the folder's layout. Raise it when older code could no longer read what is written."""
 
 WORLD_MODEL = "A world model: it predicts the next physical state (every modality below) under an action."
@@ -82,7 +82,7 @@ def from_pretrained(folder: Path | str, build: Build | None = None) -> Any:
         build = cast(Build, importlib.import_module("nextstate.models").build_any)
     spec = spec_from_dict(config["spec"])
     try:
-        model = build(spec, config["preset"], **config.get("options", {}))
+        model = build(spec, config["preset"], **{**_untold(config), **config.get("options", {})})
     except TypeError as error:
         raise CheckpointError(
             f"{folder}: this version of nextstate cannot rebuild preset {config['preset']!r} with options "
@@ -154,15 +154,21 @@ def read_config(folder: Path | str) -> dict[str, Any]:
         raise CheckpointError(f"{path} is damaged ({error}); copy or download the folder again.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not of a nextstate model; give a folder written by `save_pretrained`.")
-    if config.get("version") != VERSION:
+    if config.get("version") not in (1, VERSION):
         raise CheckpointError(
-            f"{folder} has format version {config.get('version')}, this nextstate reads version {VERSION}; "
+            f"{folder} has format version {config.get('version')}, this nextstate reads versions 1 and {VERSION}; "
             "install the nextstate it was made with, or train the model again."
         )
     missing = {"spec", "preset", "checksum"} - set(config)
     if missing:
         raise CheckpointError(f"{path} lacks {', '.join(sorted(missing))}; copy or download the folder again.")
     return config
+
+
+def _untold(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that a model of the first format did not know of, with what it does without them."""
+    presets = importlib.import_module("nextstate.models").PRESETS
+    return {"angles": 0} if config["version"] == 1 and config["preset"] in presets else {}
 
 
 def read_weights(folder: Path | str, config: Mapping[str, Any]) -> dict[str, Tensor]:

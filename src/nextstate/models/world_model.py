@@ -49,6 +49,7 @@ class Size:
         vision, drawing: channels of the eye and of the hand. carried, painted: channels of appearance.
         token: length of a token of the dynamics. layers: of it. message: length of what tokens tell each other.
         noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
+        angles: octaves of directions in which things tell where they lie of each other.
     """
 
     things: int = 10
@@ -63,6 +64,7 @@ class Size:
     message: int = 32
     noise: int = 4
     temperature: float = 1.0
+    angles: int = 4
 
 
 class StateModel(nn.Module):
@@ -111,6 +113,7 @@ class StateModel(nn.Module):
             size.layers,
             size.message,
             size.noise,
+            size.angles,
         )
         self.hand = Hand(self.channels, size.code, size.gist * size.code, size.carried, size.painted, size.drawing)
         self.state = ("places", "codes", "gist", *self.vectors)
