@@ -193,7 +193,8 @@ def test_what_things_tell_each_other_depends_on_where_they_are_to_one_another_on
     found = features[0, 1, 2]
     assert torch.allclose(found[[0, 2, 3, 4, 5, 6, 11, 12, 13, 14]], torch.stack([apart, distance, *waves]), atol=1e-4)
     assert torch.allclose(found[RELATIVE - 5 : RELATIVE], torch.stack(near), atol=1e-4)
-    angle = torch.atan2(apart[1], apart[0])
+    across, down = places[0, 2] - places[0, 1]
+    angle = torch.atan2(down, across)
     turns = torch.stack([f(k * angle) for k in (1, 2, 4) for f in (torch.cos, torch.sin)])
     assert torch.allclose(found[RELATIVE:], turns, atol=0.01)
 
