@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from nextstate.cli import main
 from nextstate.commands.data import main as data_command
 from nextstate.data import storage
 from nextstate.data.check import check
-from nextstate.data.format import FEATURE_OF, RGB
+from nextstate.data.format import FEATURE_OF, INFO_PATH, RGB
 from nextstate.data.lerobot import open_dataset
 from nextstate.data.recording import EXPLORE, Plan, play, record
 from nextstate.data.storage import exclusive
@@ -228,3 +229,23 @@ def test_statistics_lost_between_two_writes_come_back_the_same(tmp_path: Path, m
     record(PLAN, tmp_path / "d", 7, workers=1)
     name = "meta/stats.json"
     assert json.loads(tree(tmp_path / "d")[name])["action"] == json.loads(tree(tmp_path / "whole")[name])["action"]
+
+
+def test_few_scenes_may_be_recorded_many_times_with_other_doings_in_each() -> None:
+    plan = Plan("push", size=16, steps=6, layouts=2, exploring="random", skill_fraction=0.0, digressions=0.0)
+    first, other, again = (play(plan, index) for index in (0, 1, 2))
+    assert first.facts["factors"] == again.facts["factors"] != other.facts["factors"]
+    assert not np.array_equal(first.columns["action"], again.columns["action"])
+    assert np.abs(np.diff(first.columns["action"][:-1], axis=0)).max() > 0.3
+
+
+def test_recordings_made_before_there_were_scenes_to_repeat_go_on(tmp_path: Path) -> None:
+    record(PLAN, tmp_path / "d", 1, workers=1)
+    path = tmp_path / "d" / INFO_PATH
+    info = json.loads(path.read_text())
+    own = next(v for v in info.values() if isinstance(v, dict) and "layouts" in v)
+    del own["layouts"], own["exploring"]
+    path.write_text(json.dumps(info))
+    assert record(PLAN, tmp_path / "d", 2, workers=1).episodes == 2
+    with pytest.raises(DatasetError, match="layouts"):
+        record(replace(PLAN, layouts=3), tmp_path / "d", 3, workers=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Config:
     """Share of episodes that follow a scripted skill with an instruction; the others explore."""
     digressions: float = 0.1
     """Chance, at each step of an exploring episode, that something else is done for a while; 0 for never."""
+    exploring: Literal["smooth", "random"] = "smooth"
+    """How exploring episodes act: as the world suggests, or by commands drawn anew at every step."""
+    layouts: int = 0
+    """Different scenes, which episodes take in turn; 0 for another in every episode."""
     steps: int = 0
     """Commands per episode; 0 for as many as the world allows."""
     workers: int = 0
@@ -48,7 +53,8 @@ def main(argv: list[str]) -> int:
     config = tyro.cli(Config, prog="nextstate record", args=argv)
     modalities = config.modalities or world_class(config.world).senses
     plan = Plan(config.world, config.size, modalities, config.seed, config.skill_fraction)
-    plan = replace(plan, digressions=config.digressions, steps=config.steps)
+    plan = replace(plan, digressions=config.digressions, steps=config.steps, layouts=config.layouts)
+    plan = replace(plan, exploring=config.exploring)
     with bar(f"recording {config.world}", "episodes") as progress:
         info = record(plan, config.out, config.episodes, config.workers or None, progress)
     if config.cache:

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,12 @@ Progress = Callable[[int, int], None]
 """Called with the episodes finished and wanted."""
 
 
+Exploring = Literal["smooth", "random"]
+
+LATER = {"layouts": 0, "exploring": "smooth"}
+"""Options that older recordings do not tell of, with what they did."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is recorded. Episode i has the seed ``base_seed + i``, which fixes everything in it.
@@ -40,6 +46,8 @@ class Plan:
         skill_fraction: share of episodes that follow a scripted skill; the others explore.
         digressions: chance, at each step of an exploring episode, that something else is done for a while.
         steps: commands per episode; 0 for as many as the world allows.
+        layouts: different scenes, which episodes take in turn; 0 for another in every episode.
+        exploring: how: as the world suggests, or by commands that are drawn anew at every step.
     """
 
     world: str
@@ -49,6 +57,8 @@ class Plan:
     skill_fraction: float = 0.25
     digressions: float = 0.1
     steps: int = 0
+    layouts: int = 0
+    exploring: Exploring = "smooth"
 
     def info(self) -> Info:
         """``meta/info.json`` of an empty dataset of this plan."""
@@ -174,9 +184,12 @@ def play(plan: Plan, index: int) -> Episode:
     """One episode of the plan; a function of ``base_seed + index`` alone."""
     world = _world(plan)
     seed = plan.base_seed + index
-    world.reset(seed=seed)
+    scene = plan.base_seed + index % plan.layouts if plan.layouts else seed
+    world.reset(seed=scene)
     rng = np.random.default_rng([seed, world.version, 1])
     policy, name, task = choose_policy(world, rng, plan.skill_fraction)
+    if name == EXPLORE and plan.exploring == "random":
+        policy = _at_random(world.action_size, rng)
     if name == EXPLORE and plan.digressions:
         policy = digressing(policy, _others(world, rng), plan.digressions, rng)
     steps = plan.steps or world.max_steps
@@ -193,7 +206,7 @@ def play(plan: Plan, index: int) -> Episode:
                 columns[key] = np.empty((steps + 1, *value.shape), value.dtype)
             columns[key][row] = value
     check_finite(columns, f"{plan.world}, seed {seed}")
-    return Episode(index, columns, task, {"seed": seed, "policy": name, "factors": dict(world.factors)})
+    return Episode(index, columns, task, {"seed": scene, "policy": name, "factors": dict(world.factors)})
 
 
 def choose_policy(world: World, rng: np.random.Generator, skill_fraction: float) -> tuple[Policy, str, str]:
@@ -206,6 +219,10 @@ def choose_policy(world: World, rng: np.random.Generator, skill_fraction: float)
     skill = world.skills[name]
     task = skill.instructions[int(rng.integers(len(skill.instructions)))]
     return skill.make(world, rng), name, task
+
+
+def _at_random(size: int, rng: np.random.Generator) -> Policy:
+    return lambda world: rng.uniform(-1.0, 1.0, size)
 
 
 def _others(world: World, rng: np.random.Generator) -> list[Callable[[], Policy]]:
@@ -223,9 +240,10 @@ def check_same(have: Info, want: Info, root: Path) -> None:
     if not have.own:
         raise DatasetError(f"{root} was not recorded by nextstate; record into another folder.")
     for key, value in want.own.items():
-        if key not in ("skill_fraction", "digressions") and have.own.get(key) != value:
+        had = have.own.get(key, LATER.get(key))
+        if key not in ("skill_fraction", "digressions") and had != value:
             raise DatasetError(
-                f"{root} was recorded with {key} = {have.own.get(key)!r}, but {value!r} is asked for now; "
+                f"{root} was recorded with {key} = {had!r}, but {value!r} is asked for now; "
                 "use the same options, or record into another folder."
             )
     if have.fps != want.fps or have.features != want.features:
@@ -234,10 +252,10 @@ def check_same(have: Info, want: Info, root: Path) -> None:
 
 
 def _check_plan(plan: Plan, episodes: int) -> None:
-    if episodes < 1 or plan.size < 2 or plan.steps < 0 or not plan.modalities or not _shares(plan):
+    if episodes < 1 or plan.size < 2 or plan.steps < 0 or plan.layouts < 0 or not plan.modalities or not _shares(plan):
         raise SettingsError(
-            f"cannot record {episodes} episodes of {plan}: episodes must be at least 1, size at least 2, steps at "
-            "least 0, skill fraction and digressions in [0, 1], and one modality named."
+            f"cannot record {episodes} episodes of {plan}: episodes must be at least 1, size at least 2, steps and "
+            "layouts at least 0, skill fraction and digressions in [0, 1], and one modality named."
         )
     if plan.base_seed < 0 or plan.base_seed + episodes > HELD_OUT_SEED:
         raise HeldOutSeedError(
