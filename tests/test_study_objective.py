@@ -13,17 +13,24 @@ from nextstate import data
 from nextstate.cli import main
 from nextstate.commands import objective_cell, pretrain
 from nextstate.commands.abreast import Lane
-from nextstate.commands.study_objective import Queue
+from nextstate.commands.grid import Queue
 from nextstate.errors import CheckpointError, DivergenceError, SettingsError
 from nextstate.evaluation.building import build_suite
 from nextstate.evaluation.hidden import resampled
 from nextstate.models import pretrained
-from nextstate.studies import objective
+from nextstate.studies import grid, objective
 from nextstate.studies.objective import Design
 from nextstate.studies.probing import _r2
 
 DESIGN = Design(
-    ("pixel", "flow", "pixel=1,latent=0.1"), ("push", "spill"), range(2), 10.0, 60, 20, ("push",), {"push": 100.0}
+    arms=("pixel", "flow", "pixel=1,latent=0.1"),
+    worlds=("push", "spill"),
+    seeds=range(2),
+    minutes=10.0,
+    snapshots=60,
+    tasks=20,
+    planned=("push",),
+    evaluating={"push": 100.0},
 )
 
 
@@ -38,14 +45,14 @@ def test_the_grid_has_every_arm_and_the_first_world_at_equal_operations_too() ->
 def test_cost_counts_what_is_left_and_a_budget_is_kept(tmp_path: Path) -> None:
     whole = DESIGN.cost(tmp_path, 2)
     assert whole == pytest.approx(16 * (600 + 100) / 2)
-    objective.keep(tmp_path, DESIGN.cells()[0], "done", figures={}, measuring=50.0)
+    grid.keep(tmp_path, DESIGN.cells()[0], "done", figures={}, measuring=50.0)
     assert DESIGN.cost(tmp_path, 2) < whole - 300
     fitted = DESIGN.fitted(7200, tmp_path, 2)
     assert 6000 < fitted.cost(tmp_path / "fresh", 2) <= 7200
     with pytest.raises(SettingsError, match="at least"):
         DESIGN.fitted(600, tmp_path, 2)
     with pytest.raises(SettingsError, match="2h"):
-        objective.parse_time("soon")
+        grid.parse_time("soon")
 
 
 def row(nce: float, crps: float) -> dict[str, object]:
@@ -56,13 +63,15 @@ def test_figures_lead_to_conclusions_and_what_diverged_is_told(tmp_path: Path) -
     design = replace(DESIGN, worlds=("push",))
     for cell in design.cells():
         if cell.arm.startswith("pixel=") and cell.seed == 1:
-            objective.keep(tmp_path, cell, "diverged", why="the loss exploded")
+            grid.keep(tmp_path, cell, "diverged", why="the loss exploded")
         elif cell.equal == "time":
             better = cell.arm == "flow"
-            objective.keep(tmp_path, cell, "done", **row(0.3 - 0.1 * better, 0.08 + 0.001 * cell.seed))
+            grid.keep(tmp_path, cell, "done", **row(0.3 - 0.1 * better, 0.08 + 0.001 * cell.seed))
     found = objective.conclude(design, tmp_path)
     gain = found["gains"]["time"]["flow"]
     assert gain["nce"]["change"] == pytest.approx(-1 / 3) and gain["nce"]["interval"][1] < 0
+    assert found["summary"]["best"] == "flow" and found["summary"]["nce_reduction"] == pytest.approx(1 / 3)
+    assert found["summary"]["latent_speedup"] is None
     assert gain["crps"]["interval"][0] < 0 < gain["crps"]["interval"][1]
     told = "\n".join(found["says"])
     assert "Best by NCE at equal time: flow, surely" in told and "1 of its cells diverged" in told
@@ -77,7 +86,7 @@ def test_a_cell_that_diverges_is_noted_with_its_reason(tmp_path: Path, monkeypat
     monkeypatch.setattr(objective_cell, "_train", diverge)
     cell = DESIGN.cells()[0]
     objective_cell.measure_cell(DESIGN, cell, tmp_path, tmp_path, "tiny", 1)
-    kept = objective.found(tmp_path, cell)
+    kept = grid.found(tmp_path, cell)
     assert kept is not None and kept["state"] == "diverged" and kept["why"] == "the loss is NaN"
 
 

@@ -27,15 +27,15 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     """
     from nextstate.errors import DivergenceError
     from nextstate.models.pretrained import from_pretrained
-    from nextstate.studies import objective
+    from nextstate.studies import grid
     from nextstate.studies.energy import Meter
 
-    home = objective.path_of(folder, cell).parent
+    home = grid.path_of(folder, cell).parent
     meter = Meter()
     try:
         _train(design, cell, data, home / "run", preset, folder)
     except DivergenceError as error:
-        objective.keep(folder, cell, "diverged", why=str(error), cost=meter.read())
+        grid.keep(folder, cell, "diverged", why=str(error), cost=meter.read())
         print(f"{cell.name} diverged: {error}")
         return
     # A run that was interrupted before cost more than this meter saw.
@@ -46,12 +46,12 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     spread = figures.pop("spread")
     figures["kilojoules"] = cost["kilojoules"]
     measuring = round(time.monotonic() - began, 1)
-    objective.keep(folder, cell, "done", figures=figures, spread=spread, cost=cost, measuring=measuring)
+    grid.keep(folder, cell, "done", figures=figures, spread=spread, cost=cost, measuring=measuring)
 
 
 def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folder: Path) -> None:
     from nextstate.commands import pretrain
-    from nextstate.studies import objective
+    from nextstate.studies import grid, objective
 
     command = ["--data", str(data), "--out", str(run), "--objective", cell.arm, "--preset", preset]
     command += ["--seed", str(cell.seed), "--name", f"{cell.world}-{preset}", "--no-tensorboard"]
@@ -59,7 +59,7 @@ def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folde
         command += ["--minutes", f"{design.minutes:g}"]
     else:
         twin = objective.Cell(objective.REFERENCE, cell.world, cell.seed)
-        made = operations(objective.path_of(folder, twin).parent / "run")
+        made = operations(grid.path_of(folder, twin).parent / "run")
         command += ["--steps", str(steps_for(made, cell.arm, run, data, preset))]
     if pretrain.main(command) == 130:
         raise KeyboardInterrupt

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nextstate.commands.abreast import Command, Lane, run_abreast
+from nextstate.commands.grid import announce, given, one_cell, run_cells, settled
 
 if TYPE_CHECKING:
-    from nextstate.studies.objective import Design
+    from nextstate.studies.objective import Cell, Design
 
 QUESTION = "What should a world model be pretrained to predict: pixels, its own terms, or which states may come?"
 
@@ -93,62 +90,26 @@ def run(argv: list[str]) -> int:
     check(config)
     from nextstate.commands.objective_cell import measure_cell
     from nextstate.data.workers import cores
-    from nextstate.studies import objective
 
     workers = config.workers or cores()
-    design = _settled(config, _design(config), workers)
+    design = settled(config, _design(config), workers)
     if config.cell:
-        cell = next((c for c in design.cells() if c.name == config.cell), None)
-        if cell is None:
-            from nextstate.errors import UnknownNameError
 
-            raise UnknownNameError("cell", config.cell, [c.name for c in design.cells()])
-        try:
-            measure_cell(design, cell, _dataset(config, cell.world), config.out, config.preset, config.suite_seed)
-        except KeyboardInterrupt:
-            return 130
-        return 0
-    left = [c for c in design.cells() if objective.found(config.out, c) is None]
-    print(
-        f"{len(design.cells())} cells ({len(left)} to do): {', '.join(design.arms)} on {', '.join(design.worlds)}, "
-        f"{len(design.seeds)} seeds, {design.minutes:g} min of training each; about "
-        f"{objective.told(design.cost(config.out, workers))} on {workers} cores, besides recording."
-    )
+        def measure(cell: Cell) -> None:
+            data = _dataset(config, cell.world)
+            measure_cell(design, cell, data, config.out, config.preset, config.suite_seed)
+
+        return one_cell(design, config.cell, measure)
+    about = f"{', '.join(design.arms)} on {', '.join(design.worlds)}, {len(design.seeds)} seeds"
+    left = announce(config, design, about, workers)
     if left:
         _prepare(config, workers)
     status = 0
     # At equal operations comes last: it needs to know how many the reference made.
     for equal in ("time", "operations"):
-        names = [c.name for c in left if c.equal == equal]
-        if names and not status:
-            queue = Queue([["study", "objective", *argv, "--cell", name] for name in names])
-            lanes = [Lane(f"core {number}", queue) for number in range(min(workers, len(names)))]
-            status = run_abreast(lanes, config.out / "logs", len(lanes))
+        status = status or run_cells(config, [c for c in left if c.equal == equal], ["objective", *argv], workers)
     _write(config, design, f"nextstate study objective {shlex.join(argv)}")
     return status
-
-
-class Queue(Sequence[Command]):
-    """Commands from which several lanes take: each goes to the lane that is free first."""
-
-    def __init__(self, commands: Sequence[Command]) -> None:
-        self._commands = list(commands)
-        self._left = iter(self._commands)
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._commands)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._commands[place]
-
-    def __iter__(self) -> Iterator[Command]:
-        while True:
-            with self._lock:
-                command = next(self._left, None)
-            if command is None:
-                return
-            yield command
 
 
 def check(config: Config) -> None:
@@ -156,14 +117,14 @@ def check(config: Config) -> None:
     from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.models.objectives import OBJECTIVES, parse_weights
     from nextstate.models.world_model import PRESETS
-    from nextstate.studies.objective import parse_time
+    from nextstate.studies.grid import parse_time
     from nextstate.worlds import WORLDS
 
     if not config.arms or not config.worlds:
         raise SettingsError("give at least one of --arms and one of --worlds.")
     for arm in config.arms:
         parse_weights(arm, OBJECTIVES)
-    for world in (*config.worlds, *(_given(config))):
+    for world in (*config.worlds, *(given(config.data))):
         if world not in WORLDS:
             raise UnknownNameError("world", world, WORLDS)
     if config.preset not in PRESETS:
@@ -185,60 +146,26 @@ def check(config: Config) -> None:
         parse_time(config.budget)
 
 
-def _given(config: Config) -> dict[str, Path]:
-    from nextstate.errors import SettingsError
-
-    found = {}
-    for text in config.data:
-        world, equals, path = text.partition("=")
-        if not equals or not Path(path).is_dir():
-            raise SettingsError(f"--data {text}: give world=folder of a dataset, such as push=data/push.")
-        found[world] = Path(path)
-    return found
-
-
 def _design(config: Config) -> Design:
     from nextstate.studies.objective import Design
 
     planned = [world for world in config.worlds if world in PLANNED] if config.tasks else []
     return Design(
-        config.arms,
-        config.worlds,
-        range(config.seeds),
-        config.minutes,
-        config.snapshots,
-        config.tasks,
-        planned,
-        EVALUATING,
-        config.probed,
-        config.candidates,
+        arms=config.arms,
+        worlds=config.worlds,
+        seeds=range(config.seeds),
+        minutes=config.minutes,
+        snapshots=config.snapshots,
+        tasks=config.tasks,
+        planned=planned,
+        evaluating=EVALUATING,
+        probed=config.probed,
+        candidates=config.candidates,
     )
 
 
-def _settled(config: Config, design: Design, workers: int) -> Design:
-    """The design with its minutes, settled when the study began; raises `SettingsError` if it is another."""
-    from nextstate.data.storage import write_json
-    from nextstate.errors import SettingsError
-    from nextstate.studies.objective import parse_time
-
-    free = ("out", "cell", "workers", "data")
-    asked = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(config).items() if n not in free}
-    path = config.out / "settings.json"
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if before["asked"] != asked:
-            changed = ", ".join(f"--{n.replace('_', '-')}" for n in asked if before["asked"].get(n) != asked[n])
-            raise SettingsError(f"{config.out} holds a study with other {changed}; give the same, or another --out.")
-        return replace(design, minutes=before["minutes"])
-    if config.budget:
-        design = design.fitted(parse_time(config.budget), config.out, workers)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"asked": asked, "minutes": design.minutes})
-    return design
-
-
 def _dataset(config: Config, world: str) -> Path:
-    return _given(config).get(world, config.out / "data" / world)
+    return given(config.data).get(world, config.out / "data" / world)
 
 
 def _prepare(config: Config, workers: int) -> None:
@@ -251,7 +178,7 @@ def _prepare(config: Config, workers: int) -> None:
     from nextstate.evaluation.hidden import resampled
 
     for world in config.worlds:
-        if world not in _given(config):
+        if world not in given(config.data):
             episodes = config.episodes or EPISODES.get(world, 400)
             out = str(_dataset(config, world))
             record.main(["--world", world, "--out", out, "--episodes", str(episodes), "--workers", str(workers)])

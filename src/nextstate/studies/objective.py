@@ -1,30 +1,24 @@
 """Which objective should a world model be pretrained with, on one trunk and the same data, compute and evaluation?
 
-A grid of cells: arm x world x seed, at equal time, and on one world at equal operations as well. A cell trains a
-model and measures it; what came of it is one small file, so a study goes on where it stopped. A cell that diverged
+A grid of cells: arm x world x seed, at equal time, and on one world at equal operations as well. A cell that diverged
 or collapsed is a result, too, and is never dropped.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nextstate.data.storage import write_json
-from nextstate.errors import SettingsError
+from nextstate.studies.grid import Grid, rows_of, summarised
 
 Equal = Literal["time", "operations"]
 
 REFERENCE = "pixel"
 """The arm that others are compared with."""
-
-SHORTEST = 0.5
-"""Minutes of training below which a cell says nothing."""
 
 FIGURES: dict[str, tuple[str, bool]] = {
     "nce": ("NCE at 1 s", False),
@@ -57,25 +51,21 @@ class Cell:
         return f"{self.world}-{self.equal}-{re.sub(r'[^a-z0-9.]+', '-', self.arm.lower())}-{self.seed}"
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, kw_only=True)
+class Design(Grid):
     """What is compared, and how long that may take.
 
     Args:
         arms: objectives, or mixtures of them. worlds: at equal time; the first of them also at equal operations.
-        seeds: of training. minutes: of training each. snapshots: of each suite. tasks: to plan for, in each of
-        `planned`. evaluating: seconds that measuring a cell takes, by world. probed: windows that linear readings of
+        seeds: of training. tasks: to plan for, in each of `planned`. probed: windows that linear readings of
         poses and masses are fitted on. candidates: futures imagined in each round of the planner.
     """
 
     arms: Sequence[str]
     worlds: Sequence[str]
     seeds: Sequence[int]
-    minutes: float
-    snapshots: int
     tasks: int
     planned: Sequence[str]
-    evaluating: Mapping[str, float]
     probed: int = 1024
     candidates: int = 40
 
@@ -85,84 +75,10 @@ class Design:
         others = [a for a in self.arms if a != REFERENCE] if REFERENCE in self.arms else []
         return timed + [Cell(a, self.worlds[0], s, "operations") for s in self.seeds for a in others]
 
-    def seconds(self, cell: Cell, took: Mapping[str, float] | None = None) -> float:
-        """How long a cell takes."""
-        measuring = (took or {}).get(cell.world, self.evaluating.get(cell.world, max(self.evaluating.values())))
-        return 60 * self.minutes + measuring
-
-    def cost(self, folder: Path, cores: int) -> float:
-        """Seconds that the cells which are not done yet will take on so many cores."""
-        took = measured_seconds(folder)
-        left = [self.seconds(cell, took) for cell in self.cells() if found(folder, cell) is None]
-        return max(sum(left) / max(cores, 1), max(left, default=0.0))
-
-    def fitted(self, seconds: float, folder: Path, cores: int) -> Design:
-        """The design whose minutes of training fill a budget; raises `SettingsError` when it is too small.
-
-        Minutes are whole tenths. Cells that were done under longer or shorter training are not counted as done: give
-        the same budget to go on.
-        """
-        cells, took = self.cells(), measured_seconds(folder)
-        rounds = math.ceil(len(cells) / max(cores, 1))
-        measuring = max(self.seconds(cell, took) for cell in cells) - 60 * self.minutes
-        minutes = math.floor((seconds / rounds - measuring) / 6) / 10
-        if minutes < SHORTEST:
-            least = rounds * (60 * SHORTEST + measuring)
-            raise SettingsError(
-                f"the budget is too small: {len(cells)} cells on {cores} cores take at least {told(least)}; give more, "
-                "or fewer --arms, --worlds or --snapshots."
-            )
-        return replace(self, minutes=minutes)
-
-
-def told(seconds: float) -> str:
-    """A time, for people."""
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
-
-
-def parse_time(text: str) -> float:
-    """``"2h"``, ``"90min"``, ``"1.5h"`` or ``"600s"`` in seconds; raises `SettingsError`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(h|min|s)", text.strip().lower())
-    if not match or not float(match[1]) > 0:
-        raise SettingsError(f"--budget {text!r} is no time; write for example 2h or 90min.")
-    return float(match[1]) * {"h": 3600.0, "min": 60.0, "s": 1.0}[match[2]]
-
-
-def path_of(folder: Path, cell: Cell) -> Path:
-    """Where what came of a cell is kept."""
-    return folder / "cells" / cell.name / "cell.json"
-
-
-def found(folder: Path, cell: Cell) -> dict[str, Any] | None:
-    """What came of a cell, None if it is not done."""
-    try:
-        kept: dict[str, Any] = json.loads(path_of(folder, cell).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return kept if kept.get("state") in ("done", "diverged") else None
-
-
-def keep(folder: Path, cell: Cell, state: str, **facts: Any) -> None:
-    """Notes what came of a cell: ``done`` with figures, or ``diverged`` with the reason."""
-    row = {"arm": cell.arm, "world": cell.world, "seed": cell.seed, "equal": cell.equal, "state": state}
-    write_json(path_of(folder, cell), {**row, **facts})
-
-
-def measured_seconds(folder: Path) -> dict[str, float]:
-    """World -> seconds that measuring a cell took so far."""
-    took: dict[str, list[float]] = {}
-    for path in (folder / "cells").glob("*/cell.json"):
-        try:
-            row = json.loads(path.read_text(encoding="utf-8"))
-            took.setdefault(row["world"], []).append(float(row["measuring"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return {world: sum(times) / len(times) for world, times in took.items()}
-
 
 def conclude(design: Design, folder: Path) -> dict[str, Any]:
     """Every cell, means over seeds with 95 % intervals, what each arm gains on the reference, and what that says."""
-    rows = [{**cell.__dict__, **(found(folder, cell) or {"state": "missing"})} for cell in design.cells()]
+    rows = rows_of(design, folder)
     table: dict[str, Any] = {}
     for equal, worlds in (("time", design.worlds), ("operations", design.worlds[:1])):
         for world in worlds:
@@ -171,31 +87,33 @@ def conclude(design: Design, folder: Path) -> dict[str, Any]:
                 source = "time" if arm == REFERENCE else equal
                 same = [r for r in rows if (r["arm"], r["world"], r["equal"]) == (arm, world, source)]
                 if same:
-                    table.setdefault(equal, {}).setdefault(world, {})[arm] = _summary(same)
+                    table.setdefault(equal, {}).setdefault(world, {})[arm] = summarised(same, list(FIGURES))
     gains = {equal: _gains(worlds) for equal, worlds in table.items()}
-    return {"cells": rows, "table": table, "gains": gains, "says": _says(rows, table, gains)}
+    found = {"cells": rows, "table": table, "gains": gains, "says": _says(rows, table, gains)}
+    return {"summary": _heads(gains), **found}
 
 
-def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    done = [row["figures"] for row in rows if row["state"] == "done"]
-    figures = {}
-    for name in FIGURES:
-        values = [row[name] for row in done if row.get(name) is not None]
-        if values:
-            figures[name] = _mean(values, [row.get("spread", {}).get(name, 0.0) for row in done])
-    states = {state: sum(row["state"] == state for row in rows) for state in ("done", "diverged", "missing")}
-    return {"figures": figures, **states, "why": [row["why"] for row in rows if row["state"] == "diverged"]}
+def _heads(gains: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that the question hangs on; None for what was not measured.
 
-
-def _mean(values: Sequence[float], spreads: Sequence[float]) -> dict[str, float]:
-    """Mean over seeds and its standard error: seeds differ, and each was measured on few snapshots.
-
-    The snapshots are the same for all seeds, so their part does not shrink with the number of seeds.
+    Reductions are shares of what `pixel` has, at equal time, means over worlds; `nce_reduction` is that of the best.
     """
-    mean, count = sum(values) / len(values), len(values)
-    among = sum((v - mean) ** 2 for v in values) / (count - 1) / count if count > 1 else 0.0
-    within = sum(s**2 for s in spreads) / max(len(spreads), 1)
-    return {"mean": mean, "error": math.sqrt(among + within)}
+    timed = gains.get("time", {})
+    nce = {arm: -figures["nce"]["change"] for arm, figures in timed.items() if "nce" in figures}
+    best = max(nce, key=lambda arm: nce[arm]) if nce else None
+
+    def of(arm: str, figure: str) -> Mapping[str, float] | None:
+        found: Mapping[str, float] | None = timed.get(arm, {}).get(figure)
+        return found
+
+    planned, paced, spread = of("latent", "planning"), of("latent", "step_ms"), of("flow", "hidden")
+    return {
+        "best": None if best is None else best if nce[best] > 0 else REFERENCE,
+        "nce_reduction": None if best is None else max(nce[best], 0.0),
+        "latent_planning_ratio": planned and planned["arm"] / planned["reference"],
+        "latent_speedup": paced and paced["reference"] / paced["arm"],
+        "crps_reduction": spread and -spread["change"],
+    }
 
 
 def _gains(worlds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""What studies that train a grid of cells have in common: settings that stay, cells side by side, and one by itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from nextstate.commands.abreast import Command, Lane, run_abreast
+
+if TYPE_CHECKING:
+    from nextstate.studies.grid import Grid
+
+G = TypeVar("G", bound="Grid")
+
+FREE = ("out", "cell", "workers", "data")
+"""Options that may change while a study goes on."""
+
+
+class Config(Protocol):
+    """What the options of such a study hold; a dataclass."""
+
+    @property
+    def out(self) -> Path: ...
+    @property
+    def budget(self) -> str: ...
+
+
+class Queue(Sequence[Command]):
+    """Commands from which several lanes take: each goes to the lane that is free first."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._commands = list(commands)
+        self._left = iter(self._commands)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._commands[place]
+
+    def __iter__(self) -> Iterator[Command]:
+        while True:
+            with self._lock:
+                command = next(self._left, None)
+            if command is None:
+                return
+            yield command
+
+
+def given(texts: Sequence[str]) -> dict[str, Path]:
+    """World -> folder, of texts such as ``push=data/push``; raises `SettingsError`."""
+    from nextstate.errors import SettingsError
+
+    found = {}
+    for text in texts:
+        world, equals, path = text.partition("=")
+        if not equals or not Path(path).is_dir():
+            raise SettingsError(f"--data {text}: give world=folder of a dataset, such as push=data/push.")
+        found[world] = Path(path)
+    return found
+
+
+def settled(config: Any, design: G, workers: int) -> G:
+    """The design with its minutes, settled when the study began; raises `SettingsError` if it is another."""
+    from nextstate.data.storage import write_json
+    from nextstate.errors import SettingsError
+    from nextstate.studies.grid import parse_time
+
+    asked = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(config).items() if n not in FREE}
+    path = config.out / "settings.json"
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if before["asked"] != asked:
+            changed = ", ".join(f"--{n.replace('_', '-')}" for n in asked if before["asked"].get(n) != asked[n])
+            raise SettingsError(f"{config.out} holds a study with other {changed}; give the same, or another --out.")
+        return replace(design, minutes=before["minutes"])
+    if config.budget:
+        design = design.fitted(parse_time(config.budget), config.out, workers)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"asked": asked, "minutes": design.minutes})
+    return design
+
+
+def one_cell(design: Grid, name: str, measure: Callable[[Any], None]) -> int:
+    """Trains and measures one cell in this process; 130 when it was interrupted."""
+    from nextstate.errors import UnknownNameError
+
+    cells = {cell.name: cell for cell in design.cells()}
+    if name not in cells:
+        raise UnknownNameError("cell", name, list(cells))
+    try:
+        measure(cells[name])
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def announce(config: Config, design: Grid, about: str, workers: int) -> list[Any]:
+    """Prints what is left to do and what it will cost; gives the cells that are left."""
+    from nextstate.studies.grid import found, told
+
+    cells = design.cells()
+    left = [cell for cell in cells if found(config.out, cell) is None]
+    print(
+        f"{len(cells)} cells ({len(left)} to do): {about}, {design.minutes:g} min of training each; about "
+        f"{told(design.cost(config.out, workers))} on {workers} cores, besides recording."
+    )
+    return left
+
+
+def run_cells(config: Config, cells: Sequence[Any], command: Sequence[str], workers: int) -> int:
+    """Cells side by side, each in a process of its own; the exit status.
+
+    Args:
+        command: question and options of the study, to which ``--cell`` is added.
+    """
+    if not cells:
+        return 0
+    queue = Queue([["study", *command, "--cell", cell.name] for cell in cells])
+    lanes = [Lane(f"core {number}", queue) for number in range(min(workers, len(cells)))]
+    return run_abreast(lanes, config.out / "logs", len(lanes))
