@@ -124,3 +124,15 @@ def run_cells(config: Config, cells: Sequence[Any], command: Sequence[str], work
     queue = Queue([["study", *command, "--cell", cell.name] for cell in cells])
     lanes = [Lane(f"core {number}", queue) for number in range(min(workers, len(cells)))]
     return run_abreast(lanes, config.out / "logs", len(lanes))
+
+
+def evaluated(home: Path, world: str, snapshots: int, suite_seed: int) -> dict[str, Any]:
+    """Figures of the model that was trained in a cell's folder, as `studies.evaluated.told` gives them."""
+    from nextstate.commands import evaluate
+    from nextstate.studies.evaluated import told
+
+    out = home / "evaluation.json"
+    command = ["--model", str(home / "run" / "model"), "--world", world, "--snapshots", str(snapshots)]
+    command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0", "--out", str(out)]
+    evaluate.main(command)
+    return told(json.loads(out.read_text(encoding="utf-8")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,15 +106,11 @@ def _spent(run: Path) -> dict[str, float]:
 
 def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel, suite_seed: int) -> dict[str, Any]:
     """All figures, and under ``spread`` the standard errors of those that have one."""
-    from nextstate.commands import evaluate
+    from nextstate.commands.grid import evaluated
     from nextstate.data import open_cache
     from nextstate.studies.probing import pace, probe
 
-    out = home / "evaluation.json"
-    command = ["--model", str(home / "run" / "model"), "--world", cell.world, "--snapshots", str(design.snapshots)]
-    command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0", "--out", str(out)]
-    evaluate.main(command)
-    figures = told(json.loads(out.read_text(encoding="utf-8")))
+    figures = evaluated(home, cell.world, design.snapshots, suite_seed)
     scored, spread = _hidden(design, cell, home, model, suite_seed)
     figures |= scored
     figures["spread"] |= spread
@@ -129,31 +124,6 @@ def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel
         low, high = rate["interval"]
         figures["spread"]["planning"] = (high - low) / 3.92
     return figures
-
-
-def told(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a study out of an evaluation, with standard errors from its intervals."""
-    metrics, intervals = evaluation["metrics"], evaluation["intervals"]
-    retrieval = next(name for name in metrics if name.startswith("retrieval_at_"))
-    figures: dict[str, Any] = {}
-    spread: dict[str, float] = {}
-    for name, key, at in (
-        ("nce", "nce", "1.0"),
-        ("retrieval", retrieval, "1.0"),
-        ("drift", "drift", "2.0"),
-        ("crps", "crps", "1.0"),
-    ):
-        value = metrics.get(key, {}).get(at)
-        if value is None:
-            continue
-        figures[name] = value
-        low, high = intervals.get(key, {}).get(at, (value, value))
-        if low is not None and high is not None:
-            spread[name] = (high - low) / 3.92
-    flips = [value for value in metrics["flips"].values() if value is not None]
-    if flips:
-        figures["flips"] = sum(flips) / len(flips)
-    return {**figures, "spread": spread}
 
 
 def _hidden(
