@@ -71,7 +71,7 @@ class Config:
     """How: an inverse model writes the missing commands (labels, the default), or says what was done in latent actions.
     latent alone makes a model of a silent --data."""
     labelled_share: float = 0.3
-    """Of each batch, beside silent windows."""
+    """Of each batch, beside silent windows; 0, without --silent, not to look at the commands of --data at all."""
     stages: tuple[str, ...] = ()
     """Which stages to go through, for a model that learned the others before (--init-from); all by default."""
     context: int = 4
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> int:
     from nextstate.commands.progress import bar
     from nextstate.commands.rival import rival
     from nextstate.data import Windows, open_cache
-    from nextstate.data.parts import parse_episodes, part_of
+    from nextstate.data.parts import parse_episodes, part_of, silenced
     from nextstate.training.display import choose_display
     from nextstate.training.loop import Trainer
     from nextstate.training.run import Run
@@ -109,6 +109,8 @@ def main(argv: list[str]) -> int:
         cache = open_cache(config.data, config.modalities or None, config.on_damage, progress=progress)
     if config.episodes:
         cache = part_of(cache, *parse_episodes(config.episodes))
+    if config.labelled_share == 0 and not config.silent:
+        cache = silenced(cache)
     check_options(config, cache)
     silent = open_silent(config, cache)
     run = Run(config.out, resolved(config, cache, silent), config.resume)

@@ -1,4 +1,4 @@
-"""Silent episodes for ``nextstate pretrain``: which they are, whether they fit, and how a model is judged without commands."""
+"""Silent episodes for ``nextstate pretrain``: which they are, and whether they fit."""
 
 from __future__ import annotations
 
@@ -85,6 +85,8 @@ def noted(config: Config, silent: Cache | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if config.episodes:
         found["episodes"] = config.episodes
+    if config.labelled_share == 0:
+        found["labelled_share"] = 0
     if config.stages:
         found["stages"] = list(config.stages)
     if silent is not None:

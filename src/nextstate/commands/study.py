@@ -9,6 +9,7 @@ STUDIES = {
     "honesty": "whether what is imagined can be trusted when one acts on it",
     "thoughts": "whether it helps to think in branches, in puzzles, against a flat search at equal compute",
     "objective": "what pretraining should minimise: pixels, latents, or a flow over futures",
+    "actions": "whether what a model infers from silent episodes are the commands",
     "language": "whether language-first models know what things are, and not what happens to them",
 }
 """Question -> what it asks. A new one is a line here and a file ``study_<question>.py`` beside this one."""

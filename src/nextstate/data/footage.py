@@ -1,4 +1,4 @@
-"""Any folder of videos as a silent dataset: one episode each, of one rate and size, and nothing said of what was done."""
+"""Any folder of videos as a silent dataset: an episode each, of one rate and size; nothing is said of what was done."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ def check_shared(silent: StateSpec, senses: StateSpec, where: str) -> None:
     if lacking:
         shared = " ".join(n for n in senses if n not in lacking)
         raise DatasetError(
-            f"{where} holds {', '.join(silent)} and no {', '.join(lacking)}, which the model is to see. Pictures must be "
-            f"in both: let it see less with --modalities {shared}, or give silent episodes that have them."
+            f"{where} holds {', '.join(silent)} and no {', '.join(lacking)}, which the model is to see. Pictures must "
+            f"be in both: let it see less with --modalities {shared}, or give silent episodes that have them."
         )
     for name, kind in senses.items():
         if name in silent and tuple(silent[name].shape) != tuple(kind.shape):
