@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +10,23 @@ if TYPE_CHECKING:
     from nextstate.commands.study_data import Config
     from nextstate.studies.data import Cell, Design
 
+PICTURES = ("rgb", "depth", "motion")
+"""All that is kept of silent episodes: neither what was done nor what the body felt."""
 
-def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Sequence[Path], config: Config) -> None:
+OWN = ("same", "latent")
+"""Kinds of silent video that come from the same dataset."""
+
+INFERRED = 128
+"""Windows on which inferred actions are compared with commands."""
+
+
+def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Path | None, config: Config) -> None:
     """Trains and measures a cell and notes what came of it; one that diverges is noted as that.
 
     Interrupted, it raises `KeyboardInterrupt` and goes on from its last checkpoint when called again.
 
     Args:
-        labelled: dataset whose first episodes are learned from, commands and all. silent: of whose states alone.
+        labelled: dataset whose first episodes are learned from, commands and all. silent: of whose pictures alone.
     """
     from nextstate.commands.grid import evaluated
     from nextstate.errors import DivergenceError
@@ -34,20 +42,31 @@ def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Sequence[Pa
     began = time.monotonic()
     figures = evaluated(home, cell.world, design.snapshots, config.suite_seed)
     spread = figures.pop("spread")
+    if cell.silent in OWN:
+        figures["latent_r2"] = _told_by_inferred(home / "run" / "model", labelled)
 
     measuring = round(time.monotonic() - began, 1)
     grid.keep(config.out, cell, "done", figures=figures, spread=spread, measuring=measuring)
 
 
-def _train(design: Design, cell: Cell, labelled: Path, silent: Sequence[Path], run: Path, preset: str) -> None:
+def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run: Path, preset: str) -> None:
     from nextstate.commands import pretrain
 
     command = ["--data", str(labelled), "--out", str(run), "--preset", preset, "--seed", str(cell.seed)]
     command += ["--name", f"{cell.world}-{preset}", "--no-tensorboard", "--minutes", f"{design.minutes:g}"]
     command += ["--episodes", f"0:{cell.episodes}"]
-    if silent:
-        command += ["--silent", *map(str, silent)]
-        rest = f"{cell.episodes}:{design.whole}"
-        command += ["--silent-episodes", rest] if cell.silent == "same" else []
+    if silent is not None:
+        command += ["--silent", str(silent), "--silent-modalities", *PICTURES]
+        command += ["--silent-by", "latent" if cell.silent == "latent" else "labels"]
+        command += ["--silent-episodes", f"{cell.episodes}:{design.whole}"] if cell.silent in OWN else []
     if pretrain.main(command) == 130:
         raise KeyboardInterrupt
+
+
+def _told_by_inferred(model: Path, labelled: Path) -> float:
+    """Linear R² of inferred actions to true commands."""
+    from nextstate.data import open_cache
+    from nextstate.models.pretrained import from_pretrained
+    from nextstate.studies.latent_actions import action_r2
+
+    return float(action_r2(from_pretrained(model), open_cache(labelled), windows=INFERRED).r2)

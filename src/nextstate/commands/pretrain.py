@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from nextstate.errors import DatasetError, SettingsError
+from nextstate.commands.quiet import check_options, mixed, noted, open_silent, shared_senses, way_of
+from nextstate.errors import DatasetError, SettingsError, UnknownNameError
 from nextstate.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from nextstate.data import Cache, Windows
     from nextstate.data.asked import AskedFrames
     from nextstate.data.instructed import InstructedFrames
+    from nextstate.data.mixed import Mixed
     from nextstate.models import WorldModelSpec
     from nextstate.training.trainable import Learner, Trainable
     from nextstate.training.validate import Held, ValidationSet
@@ -56,6 +58,22 @@ class Config:
     """Of the model, for tables and plots; by default world and preset."""
     modalities: tuple[str, ...] = ()
     """What is sensed and foreseen; by default everything the dataset holds."""
+    episodes: str = ""
+    """Which episodes of the dataset, for example 0:200; all by default."""
+    silent: Path | None = None
+    """Silent episodes to learn from as well: a LeRobot v3 dataset (its commands are not looked at), or a folder of
+    videos."""
+    silent_episodes: str = ""
+    """Which episodes of these; all by default."""
+    silent_modalities: tuple[str, ...] = ()
+    """What is looked at in these; all they hold by default. Pictures must be those of the dataset."""
+    silent_by: Literal["", "labels", "latent"] = ""
+    """How: an inverse model writes the missing commands (labels, the default), or says what was done in latent actions.
+    latent alone makes a model of a silent --data."""
+    labelled_share: float = 0.3
+    """Of each batch, beside silent windows; 0, without --silent, not to look at the commands of --data at all."""
+    stages: tuple[str, ...] = ()
+    """Which stages to go through, for a model that learned the others before (--init-from); all by default."""
     context: int = 4
     """States of history in a window."""
     horizon: int = 16
@@ -82,30 +100,40 @@ def main(argv: list[str]) -> int:
     from nextstate.commands.progress import bar
     from nextstate.commands.rival import rival
     from nextstate.data import Windows, open_cache
+    from nextstate.data.parts import parse_episodes, part_of, silenced
     from nextstate.training.display import choose_display
     from nextstate.training.loop import Trainer
     from nextstate.training.run import Run
 
     with bar("reading the dataset", "files") as progress:
         cache = open_cache(config.data, config.modalities or None, config.on_damage, progress=progress)
-    run = Run(config.out, resolved(config, cache), config.resume)
+    if config.episodes:
+        cache = part_of(cache, *parse_episodes(config.episodes))
+    if config.labelled_share == 0 and not config.silent:
+        cache = silenced(cache)
+    check_options(config, cache)
+    silent = open_silent(config, cache)
+    run = Run(config.out, resolved(config, cache, silent), config.resume)
     if run.finished:
         print(f"{run.root} is finished: the model is in {run.model}")
         return 0
     settings = config.training
     model: Learner
-    windows: Windows | InstructedFrames | AskedFrames
+    windows: Windows | Mixed | InstructedFrames | AskedFrames
     held: Held | None
     if config.policy:
         model, windows, held = rival(config, cache)
     else:
-        model = make_model(config, cache)
+        model = make_model(config, cache, silent)
         windows = Windows(cache, config.context + config.horizon, "train", settings.seed, list(model.spec.modalities))
+        if silent is not None:
+            windows = mixed(config, windows, silent, model.spec)
         held = validation_set(config, cache, model.spec)
     card = {
         "data": f"{config.data.name}: {len(cache)} episodes, {int(cache.lengths.sum())} states at {cache.hz:g} Hz"
         + (f" of world `{cache.world}`" if cache.world else "")
-        + f", fingerprint `{cache.fingerprint[:12]}`",
+        + f", fingerprint `{cache.fingerprint[:12]}`"
+        + (f", and {len(silent)} silent episodes of {config.silent.name}" if silent and config.silent else ""),
         "command": f"nextstate pretrain {shlex.join(argv)}",
     }
     trainer = Trainer(model, windows, settings, run, held, card, choose_display())
@@ -126,7 +154,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def resolved(config: Config, cache: Cache) -> dict[str, Any]:
+def resolved(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
     """Everything that decides what is learned, as JSON; under ``notes`` what does not."""
     from nextstate.models.pretrained import read_config
 
@@ -134,7 +162,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "format": 1,
         "training": config.training.to_dict(),
         "preset": preset_of(config),
-        "options": options_of(config),
+        "options": options_of(config, cache, silent),
         "name": config.name,
         "modalities": list(config.modalities) or list(cache.state_spec),
         "context": config.context,
@@ -142,6 +170,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "init_from": read_config(config.init_from)["checksum"] if config.init_from else None,
         "init_partial": config.init_partial,
         **({"policy": config.policy} if config.policy else {}),
+        **noted(config, silent),
         "fingerprint": cache.fingerprint,
         "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
     }
@@ -157,7 +186,7 @@ def name_of(config: Config, cache: Cache) -> str:
     return config.name or f"{cache.world or config.data.name}-{preset_of(config)}"
 
 
-def make_model(config: Config, cache: Cache) -> Trainable:
+def make_model(config: Config, cache: Cache, silent: Cache | None = None) -> Trainable:
     """A fresh model for the data, from the seed, or a pretrained one to go on with."""
     import torch
 
@@ -173,13 +202,19 @@ def make_model(config: Config, cache: Cache) -> Trainable:
     spec = WorldModelSpec(name, modalities, cache.action_size, cache.hz, config.context, config.horizon)
     torch.manual_seed(config.training.seed)
     try:
-        model: Trainable = build(spec, preset_of(config), **options_of(config))
+        model: Trainable = build(spec, preset_of(config), **options_of(config, cache, silent))
     except TypeError as error:
         raise SettingsError(f"--options {' '.join(config.options)}: {error}.") from error
     if config.init_from is not None:
         fresh = load_into(model, config.init_from, config.init_partial)
         if fresh:
             print(f"{len(fresh)} parameters start fresh, among them {', '.join(fresh[:3])}")
+    if config.stages:
+        known = {stage.name: stage for stage in model.stages}
+        for stage_name in config.stages:
+            if stage_name not in known:
+                raise UnknownNameError("stage", stage_name, known)
+        model.stages = tuple(stage for stage in model.stages if stage.name in config.stages)  # type: ignore[misc]
     return model
 
 
@@ -187,6 +222,7 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
     """Fixed windows of held-out episodes, as far ahead as these allow; None if there are none."""
     from nextstate.data import Windows
     from nextstate.data.windows import is_validation
+    from nextstate.training.quiet import SilentSet
     from nextstate.training.validate import ValidationSet
 
     size = config.training.validation_windows
@@ -201,12 +237,15 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
         print(f"no validation: {error}")
         return None
     climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
-    return ValidationSet(windows.batch(0, size), config.context, climate, windows.batch(1, max(size, SPARE)))
+    kind = ValidationSet if cache.action_size else SilentSet
+    return kind(windows.batch(0, size), config.context, climate, windows.batch(1, max(size, SPARE)))
 
 
-def options_of(config: Config) -> dict[str, Any]:
+def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
     """Options of the model, the objective among them unless it is the usual one."""
     options = parse_options(config.options)
+    if way_of(config):
+        options = {"silent": way_of(config), "shared": shared_senses(cache, silent), **options}
     return options if config.objective == "pixel" else {"objective": config.objective, **options}
 
 

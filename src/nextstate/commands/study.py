@@ -10,6 +10,7 @@ STUDIES = {
     "thoughts": "whether it helps to think in branches, in puzzles, against a flat search at equal compute",
     "objective": "what pretraining should minimise: pixels, latents, or a flow over futures",
     "data": "how much robot data, of what kind, and whether video without commands can stand in for it",
+    "actions": "whether what a model infers from silent episodes are the commands",
     "language": "whether language-first models know what things are, and not what happens to them",
 }
 """Question -> what it asks. A new one is a line here and a file ``study_<question>.py`` beside this one."""

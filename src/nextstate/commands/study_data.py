@@ -18,14 +18,14 @@ QUESTION = "How much robot data, of what kind, and can video without commands st
 EVALUATING = {"push": 110.0, "grasp": 150.0, "spill": 200.0}
 """Seconds that measuring a cell takes on one core, until finished cells tell better."""
 
-OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "push": {"worlds": ("occlude", "collide", "detour"), "bodies": ("drop", "grasp")},
-    "spill": {"worlds": ("push", "occlude", "collide"), "bodies": ("drop", "grasp")},
-    "grasp": {"worlds": (), "bodies": ("push", "occlude", "drop")},
+OTHERS: dict[str, dict[str, str]] = {
+    "push": {"worlds": "occlude", "bodies": "drop"},
+    "spill": {"worlds": "push", "bodies": "drop"},
+    "grasp": {"bodies": "drop"},
 }
-"""World -> where silent video of other worlds, and of other bodies, comes from."""
+"""World -> the world that silent video of other worlds, and of other bodies, comes from."""
 
-BESIDE = {"same": (0.01, 0.1), "worlds": (0.1,), "bodies": (0.1,)}
+BESIDE = {"same": (0.01, 0.1), "latent": (0.1,), "worlds": (0.1,), "bodies": (0.1,)}
 """Shares of labels beside which a kind of silent video is tried."""
 
 RECORDED = {
@@ -54,8 +54,9 @@ class Config:
     """All of the labelled data."""
     shares: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0)
     """Of it, that are learned from; nested."""
-    silent: tuple[Literal["same", "worlds", "bodies"], ...] = ("same", "worlds", "bodies")
-    """Kinds of silent video."""
+    silent: tuple[Literal["same", "latent", "worlds", "bodies"], ...] = ("same", "latent", "worlds", "bodies")
+    """Silent video of the same world, whose missing commands an inverse model writes, or whose actions stay latent; of
+    other worlds; and of other bodies."""
     scenes: tuple[int, ...] = (30, 3)
     """Numbers of different scenes among as many episodes as --some."""
     policies: tuple[Literal["skills", "smooth", "random"], ...] = ("skills", "smooth", "random")
@@ -85,7 +86,7 @@ class Config:
 SMOKE: dict[str, Any] = {
     "episodes": 20,
     "shares": (0.1, 1.0),
-    "silent": ("same",),
+    "silent": ("latent",),
     "scenes": (2,),
     "policies": ("random",),
     "some": 10,
@@ -153,7 +154,7 @@ def design_of(config: Config) -> Design:
     """What is compared."""
     from nextstate.studies.data import Design
 
-    kinds = [kind for kind in config.silent if kind == "same" or OTHERS[config.world][kind]]
+    kinds = [kind for kind in config.silent if kind in ("same", "latent") or kind in OTHERS[config.world]]
     return Design(
         world=config.world,
         whole=config.episodes,
@@ -179,13 +180,11 @@ def labelled(config: Config, cell: Cell) -> Path:
     return _of_world(config, cell.world)
 
 
-def unlabelled(config: Config, cell: Cell) -> list[Path]:
-    """The datasets whose states alone it learns from; of its own world, those that are not labelled."""
+def unlabelled(config: Config, cell: Cell) -> Path | None:
+    """The dataset whose pictures alone it learns from; of its own world, those of episodes that are not labelled."""
     if cell.silent == "none":
-        return []
-    if cell.silent == "same":
-        return [_of_world(config, cell.world)]
-    return [_of_world(config, world) for world in OTHERS[cell.world][cell.silent]]
+        return None
+    return _of_world(config, OTHERS[cell.world].get(cell.silent, cell.world))
 
 
 def _of_world(config: Config, world: str) -> Path:
@@ -202,9 +201,9 @@ def _recordings(config: Config, cells: Sequence[Cell]) -> dict[Path, list[str]]:
             options = list(RECORDED.get(cell.policy, ()))
             options += ["--layouts", str(cell.layouts)] if cell.layouts else []
             told.setdefault(home, ["--world", cell.world, "--episodes", str(count), *options])
-        for path in unlabelled(config, cell):
-            if path not in given(config.data).values():
-                told.setdefault(path, ["--world", path.name, "--episodes", str(config.some)])
+        path = unlabelled(config, cell)
+        if path is not None and path not in given(config.data).values():
+            told.setdefault(path, ["--world", path.name, "--episodes", str(config.some)])
     return told
 
 

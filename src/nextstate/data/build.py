@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,8 @@ def _jobs(
     for position, entry in enumerate(dataset.episodes):
         by_data[entry.file].append(position)
     in_rows = tuple(source for source in sources if source.kind != "video")
-    for file, positions in by_data.items():
+    # A folder of videos has no rows beside them.
+    for file, positions in by_data.items() if dataset.info.data_path else ():
         yield _job(folder, dataset, in_rows, file, positions, places, scale)
     for source in sources:
         if source.kind == "video":
@@ -102,7 +103,7 @@ def _job(
     places: Sequence[int],
     scale: tuple[np.ndarray, np.ndarray],
 ) -> Job:
-    part = Dataset(dataset.root, dataset.info, tuple(dataset.episodes[p] for p in positions), ())
+    part = replace(dataset, episodes=tuple(dataset.episodes[p] for p in positions), tasks=(), damage=())
     return Job(folder, part, sources, file, tuple(places[p] for p in positions), scale)
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 import numpy as np
 
 from nextstate.data.build import fill
+from nextstate.data.footage import DEFAULT_HZ, is_footage, open_footage
 from nextstate.data.format import PRIVATE, read_info
 from nextstate.data.lerobot import Dataset, content_files, content_fingerprint, open_dataset
 from nextstate.data.sources import Source, action_scale, find_sources
@@ -41,7 +42,7 @@ class Cache:
     Args:
         root: the folder of the arrays.
         state_spec: modalities, with statistics fitted on training episodes.
-        action_size: A; hz: rows per second; world: its name, or None for foreign datasets.
+        action_size: A, 0 for silent episodes, whose commands are not known; hz: rows per second; world: its name, or None for foreign datasets.
         starts, lengths: ``(episodes,)`` row ranges; episodes: ``(episodes,)`` their numbers in the dataset.
         tasks: instruction of each episode.
         fingerprint: of the dataset's content.
@@ -78,17 +79,21 @@ def open_cache(
     *,
     size: int | None = None,
     camera: str | None = None,
+    hz: float | None = None,
     cache_root: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Cache:
     """Maps the arrays of a dataset, building them first when they are missing or older than its content.
 
+    A folder of videos is a dataset too, a silent one (see `footage`).
+
     Args:
         modalities: which to hold; by default all that the dataset's features give.
         on_damage: "stop" raises at the first unreadable episode, "skip" warns and goes without it.
         size: height and width of pictures; by default as recorded by nextstate, else 64.
-        camera: which becomes rgb; by default the first.
+        camera: which becomes rgb; by default the first. hz: pictures a second taken from a folder of videos, by
+            default 10; datasets keep their own.
         cache_root: where arrays are kept; by default inside the dataset.
         workers: processes that build; all cores by default.
         progress: called with the files read and to read.
@@ -100,14 +105,18 @@ def open_cache(
     """
     root = Path(dataset_root)
     home = cache_root or root / PRIVATE / "cache"
-    read_info(root)
-    recover(root)
-    files = _listing(root)
     options = {"modalities": None if modalities is None else sorted(modalities), "size": size, "camera": camera}
+    videos = is_footage(root)
+    if videos:
+        options["hz"] = hz or DEFAULT_HZ
+    else:
+        read_info(root)
+        recover(root)
+    files = _listing(root)
     found = _find(home, options, lambda meta: meta["files"] == files)
     if found is None:
         with exclusive(home / "lock", wait=True):
-            dataset = open_dataset(root)
+            dataset = open_footage(root, hz) if videos else open_dataset(root)
             fingerprint = content_fingerprint(root)
             found = _find(home, options, lambda meta: meta["fingerprint"] == fingerprint)
             if found is None:
@@ -140,7 +149,7 @@ def _find(home: Path, options: Mapping[str, Any], fits: Callable[[dict[str, Any]
 def _covers(meta: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     """Whether arrays made with some options hold what others ask for."""
     made = meta["options"]
-    if any(made[key] != options[key] for key in ("size", "camera")):
+    if any(made.get(key) != options.get(key) for key in ("size", "camera", "hz")):
         return False
     wanted = options["modalities"]
     return made["modalities"] is None or (wanted is not None and set(wanted) <= set(made["modalities"]))
@@ -221,9 +230,8 @@ def _judge(damage: Mapping[int, str], on_damage: OnDamage, where: str) -> None:
     first = next(iter(damage.values()))
     rest = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
     if on_damage == "stop":
-        raise DatasetError(
-            f"{first}{rest} 'nextstate data check {where}' lists all damage; on-damage skip goes without it."
-        )
+        listing = "" if is_footage(Path(where)) else f"'nextstate data check {where}' lists all damage; "
+        raise DatasetError(f"{first}{rest} {listing}on-damage skip goes without it.")
     warnings.warn(f"skipping what cannot be read in {where}: {first}{rest}", stacklevel=4)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nextstate.data.format import CHUNK, STATS_PATH, TASKS_PATH, Info, file_path, read_info
+from nextstate.data.format import CHUNK, INFO_PATH, STATS_PATH, TASKS_PATH, Info, file_path, read_info
 from nextstate.data.stats import Stats, from_json
 from nextstate.data.storage import read_json
 from nextstate.data.tables import from_column, read_table, read_tasks
-from nextstate.data.video import read_video
+from nextstate.data.video import read_video, video_files
 from nextstate.errors import DatasetError
 
 NEEDED = ("episode_index", "length", "data/chunk_index", "data/file_index")
@@ -151,7 +151,9 @@ def _entry(row: dict[str, Any], info: Info, path: Path, with_stats: bool) -> Epi
 
 
 def content_files(root: Path) -> list[Path]:
-    """Every file of a dataset, relative to its root, sorted."""
+    """Every file of a dataset, or of a folder of videos, relative to its root, sorted."""
+    if not (root / INFO_PATH).exists():
+        return video_files(root)
     found = [path for part in ("meta", "data", "videos", "images") for path in (root / part).rglob("*")]
     return sorted(path.relative_to(root) for path in found if path.is_file() and not path.name.startswith("."))
 

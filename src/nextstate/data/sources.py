@@ -51,7 +51,7 @@ def find_sources(
         camera: feature or ending of one; the first camera by default.
 
     Raises:
-        DatasetError: without a camera or an action. UnknownNameError: for what the dataset does not hold.
+        DatasetError: without a camera. UnknownNameError: for what the dataset does not hold.
     """
     features = info.features
     found: dict[str, str] = {}
@@ -59,16 +59,15 @@ def find_sources(
         found = {name: key for name, key in FEATURE_OF.items() if key in features}
     else:
         found = _guess(info, where, camera)
-    if "action" not in features:
-        raise DatasetError(f"{where} has no feature named 'action'; a world model is trained on actions and cameras.")
     wanted = list(found) if modalities is None else list(modalities)
     for name in wanted:
         if name not in found:
             raise UnknownNameError(f"modality of {where}", name, found)
     size = size or int(info.own.get("size", DEFAULT_SIZE))
     sources = [_source(name, found[name], features[found[name]], size) for name in found if name in wanted]
-    action = features["action"]
-    sources.append(Source("action", "action", "array", _shape(action), (int(np.prod(action["shape"])),), "float32", {}))
+    if "action" in features:
+        shape = _shape(features["action"])
+        sources.append(Source("action", "action", "array", shape, (int(np.prod(shape)),), "float32", {}))
     if info.own:
         for name, dtype in (("events", "bool"), ("outcome", "float32")):
             if name in features:
@@ -77,7 +76,12 @@ def find_sources(
 
 
 def action_scale(info: Info, stats: Callable[[], Mapping[str, Stats]], where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Commands that become -1 and 1, each ``(A,)``: the dataset's smallest and largest, or as recorded here."""
+    """Commands that become -1 and 1, each ``(A,)``: the dataset's smallest and largest, or as recorded here.
+
+    A is 0 for a silent dataset, which has no feature named action.
+    """
+    if "action" not in info.features:
+        return np.zeros(0), np.zeros(0)
     size = int(np.prod(info.features["action"]["shape"]))
     if info.own:
         return np.full(size, -1.0), np.full(size, 1.0)

@@ -14,8 +14,16 @@ from nextstate.errors import DatasetError
 
 KEYFRAME_EVERY = 10
 """Frames between independently decodable ones: random access stays cheap."""
+ENDINGS = frozenset({".mp4", ".webm", ".mkv", ".mov", ".m4v", ".avi"})
+"""Of files that are videos."""
 RATE_TOLERANCE = 0.05
 """Share by which a video's mean rate may differ from the dataset's."""
+
+
+def video_files(root: Path) -> list[Path]:
+    """Videos in a folder and its folders, relative to it, sorted; hidden ones are not looked at."""
+    found = [path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file()]
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
 
 
 def write_video(path: Path, clips: Iterable[np.ndarray], fps: float) -> None:

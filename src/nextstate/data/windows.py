@@ -92,10 +92,13 @@ class Windows:
         return np.asarray(numbers + self._shift[np.searchsorted(self._ends, numbers, side="right")])
 
     def batch(self, step: int, size: int) -> dict[str, np.ndarray]:
-        """Modality -> ``(B, T, *shape)`` in stored types, and ``action`` -> ``(B, T-1, A)``."""
+        """Modality -> ``(B, T, *shape)`` in stored types, and ``action`` -> ``(B, T-1, A)``; A is 0 if silent."""
         rows = self.first_rows(step, size)
         found = {name: _gather(array, rows, self.length) for name, array in self.arrays.items()}
-        found["action"] = _gather(self.cache.arrays["action"], rows, self.length - 1)
+        if self.cache.action_size:
+            found["action"] = _gather(self.cache.arrays["action"], rows, self.length - 1)
+        else:
+            found["action"] = np.zeros((size, self.length - 1, 0), np.float32)
         return found
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nextstate.errors import SettingsError, UnknownNameError
-from nextstate.models import language
+from nextstate.models import language, silent
 from nextstate.models.objectives import OBJECTIVES, mixed, parse_weights
 from nextstate.models.protocol import Beliefs, History, States, WorldModel, WorldModelSpec
 from nextstate.models.world_model import PRESETS, StateModel
@@ -37,6 +37,8 @@ def build(spec: WorldModelSpec, preset: str = "small", **options: Any) -> StateM
         for objective in chosen:
             if objective.equip is not None:
                 objective.equip(model, settings)
+        if size.silent:
+            silent.equip(model)
 
     return StateModel(spec, preset, size, options, mixed(weights, OBJECTIVES), equip)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -133,6 +133,10 @@ class Dynamics(nn.Module):
         self.tell = nn.ModuleDict({n: nn.Linear(width, length) for n, length in senses.items()})
         # What is felt is also a sum over things, for each of them may press on the skin.
         self.impart = nn.ModuleDict({n: nn.Linear(width, length, bias=False) for n, length in senses.items()})
+        self.told: Callable[[Mapping[str, Tensor], Tensor], Tensor] | None = None
+        """What makes of an action what is told here, where that is something else (`silent`)."""
+        self.unfelt: nn.Parameter | None = None
+        """Tokens ``(S, D)`` of senses that some episodes lack; such readings are NaN, and stay so."""
         # A fresh network foresees that everything stays.
         for layer in (self.move, self.recode, self.regist, *self.tell.values(), *self.impart.values()):
             for parameter in layer.parameters():
@@ -144,7 +148,7 @@ class Dynamics(nn.Module):
         """
         Args:
             state: ``places (N, K, 2)``, ``codes (N, K, Z)``, ``gist (N, G, Z)``, and each sense ``(N, C)``, float32.
-            memory: ``(N, T, D)``, zeros at first. action: ``(N, A)``.
+            memory: ``(N, T, D)``, zeros at first. action: ``(N, A)``, or what `told` takes.
             noise: ``(N or 1, T, Z')`` standing for what cannot be seen; None for none.
 
         Returns:
@@ -152,10 +156,12 @@ class Dynamics(nn.Module):
         """
         things, _, senses = self.counts
         places = state["places"]
+        if self.told is not None:
+            action = self.told(state, action)
         tokens = torch.cat(
             [
                 self.thing(torch.cat([state["codes"], 3 * places], dim=-1)),
-                *(layer(state[name])[:, None] for name, layer in self.feel.items()),
+                *(self._felt(index, state[name])[:, None] for index, name in enumerate(self.feel)),
                 self.gist(state["gist"]),
             ],
             dim=1,
@@ -177,4 +183,13 @@ class Dynamics(nn.Module):
             told = layer(felt[:, index]).float() + self.impart[name](them).float().sum(dim=1)
             # Posture changes smoothly, touch comes and goes.
             following[name] = told if name == "touch" else state[name] + told
+            if self.unfelt is not None and name == "touch":
+                following[name] = torch.where(state[name].isnan(), torch.nan, told)
         return following, tokens
+
+    def _felt(self, index: int, readings: Tensor) -> Tensor:
+        layer = self.feel[list(self.feel)[index]]
+        if self.unfelt is None:
+            return layer(readings)  # type: ignore[no-any-return]
+        missing = readings.isnan().any(dim=-1, keepdim=True)
+        return torch.where(missing, self.unfelt[index], layer(readings.nan_to_num()))

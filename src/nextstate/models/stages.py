@@ -23,6 +23,7 @@ class Stage:
         recalled: whether windows hold what `recall` makes of each frame, rather than the frames themselves.
             Frames are then looked at once, when the stage begins, by parts of the model that it leaves as they are.
         pictured: of a stage from what was recalled, whether windows hold the pictures too.
+        commanded: whether it can do nothing with windows whose commands are not known.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Stage:
     rate: float = 1.0
     recalled: bool = False
     pictured: bool = False
+    commanded: bool = False
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> tuple[int, float]:

@@ -15,19 +15,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.errors import StateError
+from nextstate.errors import ActionError, StateError
 from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import PACE, Dynamics, standard
 from nextstate.models.flow import Flow, applied
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
+
+if TYPE_CHECKING:
+    from nextstate.models.silent import Silent
 
 SCENE = ("masks", "carried", "last", "from")
 """Parts of a belief that stay as the last real frame left them."""
@@ -50,6 +53,8 @@ class Size:
         token: length of a token of the dynamics. layers: of it. message: length of what tokens tell each other.
         noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
         angles: octaves of directions in which things tell where they lie of each other.
+        silent: how it learns from episodes without commands, see `silent.WAYS`; latent: length of a latent action;
+            shared: senses that such episodes have too.
     """
 
     things: int = 10
@@ -65,6 +70,9 @@ class Size:
     noise: int = 4
     temperature: float = 1.0
     angles: int = 4
+    silent: str = ""
+    latent: int = 6
+    shared: tuple[str, ...] = ()
 
 
 class StateModel(nn.Module):
@@ -108,7 +116,7 @@ class StateModel(nn.Module):
             size.gist,
             size.code,
             senses,
-            spec.action_size,
+            size.latent if size.silent == "latent" else spec.action_size,
             size.token,
             size.layers,
             size.message,
@@ -119,6 +127,7 @@ class StateModel(nn.Module):
         self.state = ("places", "codes", "gist", *self.vectors)
         self.flow: Flow | None = None
         self.latent: nn.Module | None = None
+        self.silent: Silent | None = None
         equip(self)
         self.spec = replace(spec, stochastic=size.noise > 0 or self.flow is not None)
 
@@ -128,11 +137,11 @@ class StateModel(nn.Module):
     def observe(self, history: History) -> Beliefs:
         with self.precision():
             states = {n: history.states[n].to(self.device) for n in self.spec.modalities}
-            return Beliefs(self.believe(states, history.actions.to(self.device).float()))
+            return Beliefs(self.believe(states, self._commands(history.actions)))
 
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
         with torch.set_grad_enabled(actions.requires_grad), self.precision(len(actions)):
-            commands = actions.to(self.device).float()
+            commands = self._commands(actions)
             if sample is None:
                 return Beliefs(self.foresee(belief.tensors, commands))
             return Beliefs(self.sampled(belief.tensors, commands, sample, self.size.temperature))
@@ -147,6 +156,14 @@ class StateModel(nn.Module):
         return torch.cat([(b["places"] / PACE).flatten(2), b["codes"].flatten(2), b["gist"].flatten(2)], dim=2).float()
 
     # Its parts, with gradients.
+
+    def _commands(self, actions: Tensor) -> Tensor:
+        if not self.spec.action_size:
+            raise ActionError(
+                f"{self.spec.name} learned from silent episodes alone and takes no motor commands; ground it with "
+                "labelled ones (`nextstate pretrain --init-from MODEL --init-partial --silent-by latent`)."
+            )
+        return actions.to(self.device).float()
 
     def _decoded(self, b: Mapping[str, Tensor], modalities: Sequence[str]) -> States:
         spec, found = self.spec.modalities, {}
@@ -283,6 +300,8 @@ class StateModel(nn.Module):
         """Learns from validation windows how far sampled futures should lie apart, when all else is learned."""
         if self.spec.stochastic:
             with self.precision():
+                if self.silent is not None and not self.spec.action_size:
+                    batch = self.silent.filled(self, batch)
                 temperature = calibrate(self, batch)
             self.size = replace(self.size, temperature=temperature)
             self.note_option("temperature", temperature)
@@ -317,7 +336,7 @@ class StateModel(nn.Module):
         for table in (self.dynamics.feel, self.dynamics.tell, self.dynamics.impart):
             for name, layer in table.items():
                 senses[name] += sum(p.numel() for p in layer.parameters())
-        action = sum(p.numel() for p in self.dynamics.action.parameters())
+        action = sum(p.numel() for p in self.dynamics.action.parameters()) + count.get("silent", 0)
         return {
             "vision": sum(count[n] for n in SEEING),
             "dynamics": sum(count.values()) - sum(count[n] for n in SEEING) - action - sum(senses.values()),

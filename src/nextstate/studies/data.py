@@ -14,7 +14,7 @@ from typing import Any, Literal
 from nextstate.studies.grid import Grid, rows_of, summarised
 from nextstate.studies.power import amount_for, fit_power
 
-Silent = Literal["none", "same", "worlds", "bodies"]
+Silent = Literal["none", "same", "latent", "worlds", "bodies"]
 Policy = Literal["mixed", "skills", "smooth", "random"]
 
 FIGURES: dict[str, tuple[str, bool]] = {
@@ -34,7 +34,13 @@ SKILLS = {
 }
 """Who collected: in words."""
 
-VIDEO = {"none": "no video", "same": "the same world", "worlds": "other worlds", "bodies": "other bodies"}
+VIDEO = {
+    "none": "no video",
+    "same": "the same world",
+    "latent": "the same world, in latent actions",
+    "worlds": "other worlds",
+    "bodies": "other bodies",
+}
 """Where silent video comes from: in words."""
 
 ENOUGH = 0.9
@@ -185,7 +191,7 @@ def _summary(design: Design, series: Mapping[str, Sequence[Mapping[str, Any]]]) 
 
     silent, full = at("silent: same", tenth, "retrieval"), at("labelled", whole, "retrieval")
     few, aided, best = at("labelled", tenth, "nce"), at("silent: same", tenth, "nce"), at("labelled", whole, "nce")
-    read = at("silent: same", tenth, "latent_r2")
+    read = at("silent: latent", tenth, "latent_r2")
     lacking = None if few is None or best is None else few - best
     return {
         "retrieval_ratio_10pct_plus_silent": silent / full if silent is not None and full else None,

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from nextstate.errors import CollapseError
 from nextstate.models import Beliefs, History, WorldModel
+from nextstate.models.world_model import StateModel
+from nextstate.training.quiet import SilentSet
 from nextstate.training.trainable import to_tensors
 from nextstate.training.validate import ValidationSet
 
@@ -94,6 +96,8 @@ class Watch:
 @torch.no_grad()
 def look_at(model: object, held: object, device: torch.device) -> Signs | None:
     """Signs of a model on windows that it does not learn from; None if it is no world model with a space of its own."""
+    if isinstance(model, StateModel) and isinstance(held, SilentSet):
+        model, held = held.told(model, device)
     if not (isinstance(model, WorldModel) and isinstance(model, Embedding) and isinstance(held, ValidationSet)):
         return None
     kinds = model.spec.modalities

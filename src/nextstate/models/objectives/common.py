@@ -123,8 +123,16 @@ def share_of(name: str, there: Tensor) -> Tensor | float:
 def missed(name: str, foreseen: Tensor, truth: Tensor, pace: Tensor, there: Tensor) -> Tensor:
     scale = scale_of(name, pace)
     bend = BENDS.get(name, 1.0)
-    error = F.smooth_l1_loss(foreseen / scale, truth / scale, beta=bend, reduction="none") * bend
-    return error * share_of(name, there)
+    foreseen, known = sensed(truth, foreseen)
+    error = F.smooth_l1_loss(foreseen / scale, truth.nan_to_num() / scale, beta=bend, reduction="none") * bend
+    return error * share_of(name, there) * known
+
+
+def sensed(truth: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Values where there is a truth (else zeros), and weights of mean 1 that leave out where there is none (NaN)."""
+    known = ~truth.isnan()
+    share = known.float().mean().clamp_min(1e-6)
+    return torch.where(known, values, 0.0), known / share
 
 
 def weighed(parts: dict[str, Tensor]) -> Tensor:

@@ -38,8 +38,11 @@ def foresee(
     chosen = torch.randperm(ahead.actions.shape[1], generator=generator, device=model.device)[:FLOWN]
     truth = {n: v[:, chosen] for n, v in ahead.truth.items()}
     off = strayed(truth, {n: v[:, chosen].detach() for n, v in central.items()}, model.vectors)
+    # Of windows that lack a sense it is not known how far that strayed.
+    whole = torch.stack([value.flatten(1).isfinite().all(dim=1) for value in off.values()]).all(dim=0)
+    off, memory, there = {n: v[whole] for n, v in off.items()}, span["memory"][whole], ahead.there[whole]
     assert model.flow is not None
-    flowing, spreading = model.flow.losses(span["memory"][:, chosen], off, ahead.there[:, chosen], generator)
+    flowing, spreading = model.flow.losses(memory[:, chosen], off, there[:, chosen], generator)
     loss = weighed(parts) + FLOWING * flowing + SPREADING * spreading
     return {"loss": loss, **parts, "flowing": flowing, "spreading": spreading}
 

@@ -142,4 +142,4 @@ def equip(model: StateModel, options: Mapping[str, Any]) -> None:
     model.latent = Latent(length, model.spec.action_size, terms)
 
 
-LATENT = Objective((replace(LOOK, loss=look, windows=0.75), REACT, FORESEE, REDRAW), equip, TERMS)
+LATENT = Objective((replace(LOOK, loss=look, windows=0.75, commanded=True), REACT, FORESEE, REDRAW), equip, TERMS)

@@ -17,6 +17,7 @@ from nextstate.models.objectives.common import (
     pace_of,
     remembered,
     scale_of,
+    sensed,
     share_of,
     weighed,
 )
@@ -143,8 +144,10 @@ def foresee(
     scored = {}
     for name in model.state if half else ():
         scale = scale_of(name, ahead.pace)
-        crps = fair_crps(span[name][size:] / scale, ahead.truth[name][:half] / scale)
-        scored[name] = (crps * share_of(name, ahead.there[:half])).mean()
+        truth = ahead.truth[name][:half]
+        one, other = (sensed(truth, drawn)[0] / scale for drawn in span[name][size:].chunk(2))
+        crps = fair_crps(torch.cat([one, other]), truth.nan_to_num() / scale)
+        scored[name] = (crps * share_of(name, ahead.there[:half]) * sensed(truth, truth)[1]).mean()
     parts = ahead.errors({n: span[n][:size] for n in model.state}, scored)
     return {"loss": weighed(parts), **parts}
 
