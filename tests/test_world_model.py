@@ -11,6 +11,7 @@ from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
 from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
 from nextstate.models.dynamics import RELATIVE, relative_features
+from nextstate.models.light import MANY, halves
 from nextstate.models.objectives import OBJECTIVES
 from nextstate.models.objectives.pixel import eventful
 from nextstate.models.vision import dye, place_each, stamp
@@ -100,6 +101,22 @@ def test_alternatives_in_one_batch_do_not_see_each_other() -> None:
     together = model.imagine(belief.repeat(2), plan)
     alone = model.imagine(belief.select([1]), plan[2:3])
     torch.testing.assert_close(together.tensors["codes"][2:3], alone.tensors["codes"], atol=0.05, rtol=0.05)
+
+
+@pytest.mark.skipif(not halves(torch.device("cpu"), MANY), reason="this processor has no half precision")
+def test_many_futures_are_imagined_lightly_and_still_follow_the_weights() -> None:
+    model = make("rgb", "touch").eval()
+    belief, commands = model.observe(history(model)).repeat(MANY), actions(2 * MANY)
+    with torch.inference_mode():
+        lightly, fully = model.imagine(belief, commands).tensors, model.foresee(belief.tensors, commands)
+    for name in model.state:
+        assert (lightly[name] - fully[name]).abs().mean() < 0.02 * fully[name].abs().mean()
+    assert len(model.state_dict()) == len(make("rgb", "touch").state_dict())
+    with torch.no_grad():
+        for parameter in model.dynamics.move.parameters():
+            parameter.zero_()
+        still = model.imagine(belief, commands).tensors["places"]
+    assert torch.equal(still, belief.tensors["places"][:, None].expand_as(still))
 
 
 def test_a_sample_is_the_same_draw_each_time_and_differs_from_others() -> None:

@@ -25,6 +25,7 @@ from nextstate.errors import ActionError, StateError
 from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import PACE, Dynamics, standard
 from nextstate.models.flow import Flow, applied
+from nextstate.models.light import MANY, Light, halves
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
 from nextstate.models.vision import CELL, Eye, Hand, describe
@@ -37,10 +38,6 @@ SCENE = ("masks", "carried", "last", "from")
 
 SEEING = ("eye", "thing", "whole", "hand")
 """Parts that see and draw."""
-
-
-MANY = 40
-"""Futures imagined together from which a processor gains by half precision: weights are converted at every call."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +122,7 @@ class StateModel(nn.Module):
         )
         self.hand = Hand(self.channels, size.code, size.gist * size.code, size.carried, size.painted, size.drawing)
         self.state = ("places", "codes", "gist", *self.vectors)
+        self.light = Light()
         self.flow: Flow | None = None
         self.latent: nn.Module | None = None
         self.silent: Silent | None = None
@@ -142,9 +140,11 @@ class StateModel(nn.Module):
     def imagine(self, belief: Beliefs, actions: Tensor, sample: int | None = None) -> Beliefs:
         with torch.set_grad_enabled(actions.requires_grad), self.precision(len(actions)):
             commands = self._commands(actions)
+            able = halves(self.device, len(actions)) and not torch.is_grad_enabled()
+            light = self.light.of(self.dynamics) if able else None
             if sample is None:
-                return Beliefs(self.foresee(belief.tensors, commands))
-            return Beliefs(self.sampled(belief.tensors, commands, sample, self.size.temperature))
+                return Beliefs(self.foresee(belief.tensors, commands, physics=light))
+            return Beliefs(self.sampled(belief.tensors, commands, sample, self.size.temperature, light))
 
     def decode(self, beliefs: Beliefs, modalities: Sequence[str]) -> States:
         with torch.set_grad_enabled(any(tensor.requires_grad for tensor in beliefs.tensors.values())):
@@ -216,12 +216,23 @@ class StateModel(nn.Module):
         scene = {"masks": seen["masks"][:, -1], "carried": seen["carried"][:, -1], "last": pictures[:, -1]}
         return {**scene, "from": now["places"], **now, "memory": memory}
 
-    def foresee(self, belief: Mapping[str, Tensor], actions: Tensor, noise: Tensor | None = None) -> dict[str, Tensor]:
-        """Spans ``(B, H, ...)`` under `actions` ``(B, H, A)``; `noise` ``(B or 1, T, Z)`` stands for the unseen."""
+    def foresee(
+        self,
+        belief: Mapping[str, Tensor],
+        actions: Tensor,
+        noise: Tensor | None = None,
+        physics: Dynamics | None = None,
+    ) -> dict[str, Tensor]:
+        """Spans ``(B, H, ...)`` under `actions` ``(B, H, A)``; `noise` ``(B or 1, T, Z)`` stands for the unseen.
+
+        Args:
+            physics: other dynamics than its own, such as `Light` ones.
+        """
+        physics = physics or self.dynamics
         state, memory = {n: belief[n] for n in self.state}, belief["memory"]
         spans: dict[str, list[Tensor]] = {n: [] for n in (*self.state, "memory")}
         for action in actions.unbind(1):
-            state, memory = self.dynamics(state, memory, action, noise)
+            state, memory = physics(state, memory, action, noise)
             noise = None
             for name, value in (*state.items(), ("memory", memory)):
                 spans[name].append(value)
@@ -231,15 +242,20 @@ class StateModel(nn.Module):
         return span | {n: belief[n][:, None].expand(-1, horizon, *belief[n].shape[1:]) for n in scene}
 
     def sampled(
-        self, belief: Mapping[str, Tensor], actions: Tensor, sample: int, temperature: float = 1.0
+        self,
+        belief: Mapping[str, Tensor],
+        actions: Tensor,
+        sample: int,
+        temperature: float = 1.0,
+        physics: Dynamics | None = None,
     ) -> dict[str, Tensor]:
         """Like `foresee`, the sampled future of that number; `temperature` scales how far samples lie apart."""
         if self.flow is None:
             noise = temperature * self.draw_noise(sample) if self.size.noise else None
-            return self.foresee(belief, actions, noise)
+            return self.foresee(belief, actions, noise, physics)
         # Goes on from the central future that a sampled belief strayed from: strayings do not add up.
         middle = {n: belief.get(f"central.{n}", belief[n]) for n in self.state}
-        span = self.foresee({**belief, **middle}, actions)
+        span = self.foresee({**belief, **middle}, actions, physics=physics)
         straying = self.flow.draw(span["memory"], self.flow.noise(sample))
         central = {n: span[n] for n in self.state}
         found = applied({n: temperature * v for n, v in straying.items()}, central, self.vectors)
@@ -357,9 +373,7 @@ class StateModel(nn.Module):
 
     def precision(self, rows: int = MANY) -> AbstractContextManager[object]:
         """Half precision for `rows` futures at a time, where it is faster: in hardware, and for many at once."""
-        able = bool(torch.cpu.get_capabilities().get("avx512_bf16")) and rows >= MANY
-        able = self.device.type == "cuda" or (able and self.device.type != "meta")
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=able)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=halves(self.device, rows))
 
 
 PRESETS: dict[str, Size] = {
