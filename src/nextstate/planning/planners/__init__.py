@@ -14,6 +14,7 @@ from nextstate.planning.planners.guided import Guided
 from nextstate.planning.planners.icem import ICEM
 from nextstate.planning.planners.mppi import MPPI
 from nextstate.planning.planners.shooting import Shooting
+from nextstate.planning.planners.striking import Striking
 from nextstate.planning.planners.tree import TreeSearch
 from nextstate.planning.problem import Plan, Problem
 
@@ -34,6 +35,7 @@ PLANNERS: dict[str, type[Any]] = {
     "gradient": Gradient,
     "categorical": CategoricalCEM,
     "guided": Guided,
+    "striking": Striking,
     "tree": TreeSearch,
 }
 

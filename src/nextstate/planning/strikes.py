@@ -1,0 +1,159 @@
+"""Strikes: the body goes round a thing that is out of place, and pushes it home.
+
+A search around proposals finds nothing where what helps begins with a detour: every short plan looks as good as
+standing still. A strike is such a detour, steered in imagination from what is imagined next; all it takes for granted
+is that there is a body which goes as it is told, and that things move away from what pushes them. Whether they do is
+for the model to say. Pushing from behind, in a line with the goal, is how pushing is usually planned (Lynch and Mason
+1996, https://doi.org/10.1177/027836499601500602).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from nextstate.models.protocol import Beliefs
+from nextstate.planning.costs import TimeToGo
+from nextstate.planning.problem import Future, Problem
+
+TRIED = 0.8
+"""Commands by which it is found out how the body goes."""
+
+GLANCE = 4
+"""Steps for which each of them is held; the first half, in which the body gathers speed, does not count."""
+
+HOME = 0.03
+"""Gap, in halves of the picture, at which a thing is let be."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """What goes as it is told, here and now.
+
+    Args:
+        thing: number of the thing that obeys best. commands: that bring it one step further, ``(A, 2)``.
+        part: ``(K,)`` from 0 to 1, how far each thing goes wherever the body goes: its shadow does, and what it pushes
+            does in one direction only.
+    """
+
+    thing: int
+    commands: Tensor
+    part: Tensor
+
+    @staticmethod
+    @torch.no_grad()
+    def of(problem: Problem, cost: TimeToGo, row: int) -> Body:
+        """Found out by trying each way in imagination."""
+        size, thing = problem.shape[1], int(cost.guide.obeys.argmax())
+        here = problem.belief.select([row] * (2 * size))
+        tried = TRIED * torch.cat([torch.eye(size), -torch.eye(size)])
+        span = problem.model.imagine(here, tried[:, None].expand(-1, GLANCE, -1).contiguous())
+        half = GLANCE // 2
+        first, last = (_places(problem, cost, here, span.steps([step])) for step in (half - 1, GLANCE - 1))
+        gone = (last - first) / half
+        own = gone[:, thing : thing + 1]
+        along = (gone * own).sum(dim=2) / own.square().sum(dim=2).clamp_min(1e-8)
+        moves = (own[:size, 0] - own[size:, 0]) / (2 * TRIED)
+        # Some commands do not show in the picture, and say nothing of what goes along.
+        shown = own[:, 0].norm(dim=1) > 0.5 * own[:, 0].norm(dim=1).max()
+        return Body(thing, torch.linalg.pinv(moves.T), along[shown].amin(dim=0).clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class Strikes:
+    """Which are imagined.
+
+    Args:
+        horizon: steps looked ahead: long enough to walk round a thing and push it.
+        most: things to strike, those farthest from home. placed: gap below which a thing is not struck.
+        turns: radians by which a push may deviate from the line home.
+        reaches: distances at which the body is behind a thing, all lengths in halves of the picture.
+    """
+
+    horizon: int = 20
+    most: int = 2
+    placed: float = 0.04
+    turns: Sequence[float] = (-0.5, -0.25, 0.0, 0.25, 0.5)
+    reaches: Sequence[float] = (0.2, 0.27)
+
+    @torch.no_grad()
+    def imagine(self, problem: Problem, row: int, cost: TimeToGo, body: Body, given: Tensor) -> tuple[Tensor, Tensor]:
+        """Strikes of one instant, and how far things are from home in the end.
+
+        Args:
+            given: plans to be judged beside them, ``(G, blocks, A)`` over this horizon.
+
+        Returns:
+            commands by block ``(G + N, blocks, A)``, the given ones first, and distances ``(G + N,)``.
+        """
+        here = problem.belief.select([row])
+        places = _places(problem, cost, here)[0]
+        home, gaps = _gaps(cost, places, row)
+        gaps = gaps * (1 - body.part).square()
+        struck = [int(k) for k in gaps.argsort(descending=True)[: self.most] if gaps[k] > self.placed]
+        plan = list(product(struck, self.turns, (-1.0, 1.0), self.reaches))
+        known, count = len(given), len(given) + len(plan)
+        thing, turn, side, reach = (
+            torch.tensor([case[n] for case in plan], dtype=kind)
+            for n, kind in enumerate((torch.long, torch.float32, torch.float32, torch.float32))
+        )
+        start = here.repeat(count)
+        span, drawn, each = start.map(lambda tensor: tensor[:, None]), [], torch.arange(len(plan))
+        for block in range(self.horizon // problem.block):
+            if plan:
+                now = _places(problem, cost, start, span)[known:]
+                moves = course(now[:, body.thing], now[each, thing], home[thing], turn, side, reach)
+                steered = (moves / problem.block) @ body.commands.T
+                steered = steered / steered.abs().amax(dim=1, keepdim=True).clamp_min(1)
+                command = torch.cat([given[:, block], problem.bounded(steered)])
+            else:
+                command = given[:, block]
+            drawn.append(command)
+            held = command[:, None].expand(-1, problem.block, -1).contiguous()
+            span = problem.model.imagine(span.map(lambda tensor: tensor[:, 0]), held).steps([problem.block - 1])
+        problem.count.imagined += count * self.horizon / problem.horizon
+        rows = torch.full((count,), row)
+        return torch.stack(drawn, dim=1), cost.seen(Future(problem.model, start, span, rows))[:, 0]
+
+
+def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor, reach: Tensor) -> Tensor:
+    """Where the body goes next ``(N, 2)``: aside of the thing, behind it, or against it.
+
+    Args:
+        body, thing, home: places ``(N, 2)`` in halves of the picture.
+        turn, side, reach: ``(N,)``, see `Strikes`; side is by which one to go round.
+    """
+    way = home - thing
+    left = way.norm(dim=1, keepdim=True)
+    along = way / left.clamp_min(1e-3)
+    cosine, sine = turn.cos()[:, None], turn.sin()[:, None]
+    along = torch.cat([along[:, :1] * cosine - along[:, 1:] * sine, along[:, :1] * sine + along[:, 1:] * cosine], dim=1)
+    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
+    gap = body - thing
+    ahead, beside = (gap * along).sum(dim=1), (gap * across).sum(dim=1)
+    behind = thing - along * (1.15 * reach)[:, None]
+    aside = thing + across * (1.3 * side * reach)[:, None] - along * (0.8 * reach)[:, None]
+    in_the_way = (ahead > -0.7 * reach) & (beside.abs() < 1.05 * reach)
+    lined_up = (ahead < -0.4 * reach) & (beside.abs() < 0.09)
+    walk = torch.where(in_the_way[:, None], aside, behind) - body
+    push = along * left.clamp_max(0.3) - across * beside[:, None]
+    return torch.where(lined_up[:, None], push, walk) * (left >= HOME)
+
+
+def _places(problem: Problem, cost: TimeToGo, start: Beliefs, span: Beliefs | None = None) -> Tensor:
+    """Where things are, ``(N, K, 2)``, at the only step of a span, or at the start itself."""
+    span = start.map(lambda tensor: tensor[:, None]) if span is None else span
+    rows = torch.zeros(len(start), dtype=torch.long)
+    return cost.seen.state(Future(problem.model, start, span, rows))["places"][:, 0]
+
+
+def _gaps(cost: TimeToGo, places: Tensor, row: int) -> tuple[Tensor, Tensor]:
+    """Where things are wanted ``(K, 2)``, and how far each that matters is from there ``(K,)``."""
+    seen = cost.seen
+    at = row if len(seen.places) > 1 else 0
+    matters = torch.ones(len(places)) if seen.matters is None else seen.matters
+    return seen.places[at], (seen.places[at] - places).norm(dim=1) * seen.there[at] * matters
