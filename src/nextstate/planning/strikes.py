@@ -29,6 +29,12 @@ GLANCE = 4
 HOME = 0.03
 """Gap, in halves of the picture, at which a thing is let be."""
 
+ALIGNED = 0.09
+"""Distance from the line of a push, in halves of the picture, within which it is pushed."""
+
+IN_FRONT, STRIDE = 2.2, 0.7
+"""Angles: from which on either way round is as good, and by which the body goes round at a time."""
+
 
 @dataclass(frozen=True)
 class Body:
@@ -121,11 +127,11 @@ class Strikes:
 
 
 def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor, reach: Tensor) -> Tensor:
-    """Where the body goes next ``(N, 2)``: aside of the thing, behind it, or against it.
+    """Where the body goes next ``(N, 2)``: round the thing until it is behind it, then against it.
 
     Args:
         body, thing, home: places ``(N, 2)`` in halves of the picture.
-        turn, side, reach: ``(N,)``, see `Strikes`; side is by which one to go round.
+        turn, side, reach: ``(N,)``, see `Strikes`; side is by which one to go round from in front.
     """
     way = home - thing
     left = way.norm(dim=1, keepdim=True)
@@ -135,13 +141,16 @@ def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor
     across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
     gap = body - thing
     ahead, beside = (gap * along).sum(dim=1), (gap * across).sum(dim=1)
-    behind = thing - along * (1.15 * reach)[:, None]
-    aside = thing + across * (1.3 * side * reach)[:, None] - along * (0.8 * reach)[:, None]
-    in_the_way = (ahead > -0.7 * reach) & (beside.abs() < 1.05 * reach)
-    lined_up = (ahead < -0.4 * reach) & (beside.abs() < 0.09)
-    walk = torch.where(in_the_way[:, None], aside, behind) - body
+    # Angle round the thing, 0 behind it; from in front it is counted by the side on which to go round.
+    angle = torch.atan2(beside, -ahead)
+    other = (angle.abs() > IN_FRONT) & (angle * side < 0)
+    angle = angle + torch.where(other, 2 * torch.pi * side, 0.0)
+    following = angle - angle.sign() * angle.abs().clamp_max(STRIDE)
+    radius = reach * torch.where(following.abs() > STRIDE / 2, 1.3, 1.15)
+    there = (radius * following.sin())[:, None] * across - (radius * following.cos())[:, None] * along
+    lined_up = (ahead < -0.4 * reach) & (beside.abs() < ALIGNED)
     push = along * left.clamp_max(0.3) - across * beside[:, None]
-    return torch.where(lined_up[:, None], push, walk) * (left >= HOME)
+    return torch.where(lined_up[:, None], push, thing + there - body) * (left >= HOME)
 
 
 def _places(problem: Problem, cost: TimeToGo, start: Beliefs, span: Beliefs | None = None) -> Tensor:

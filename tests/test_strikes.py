@@ -1,0 +1,110 @@
+"""Strikes: a way round a thing and home with it, and a planner that takes it where proposals promise nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from torch import Tensor
+
+from nextstate.imagination import reach
+from nextstate.models.pretrained import folder_of, from_pretrained
+from nextstate.models.vision import presence
+from nextstate.models.world_model import StateModel
+from nextstate.planning import Guide, Problem, SeenDistance, TimeToGo, make_planner
+from nextstate.planning.strikes import Body, Strikes, course
+from nextstate.worlds import make_world
+
+CONTACT = 0.19
+"""Of centres, in halves of the picture."""
+
+
+def pushed(body: Tensor, thing: Tensor, move: Tensor) -> tuple[Tensor, Tensor]:
+    """A round body goes its way, and a round thing gives way."""
+    for _ in range(4):
+        body = body + (move / 4).clamp(-0.02, 0.02)
+        gap = thing - body
+        distance = gap.norm().clamp_min(1e-6)
+        thing = thing + gap / distance * (CONTACT - distance).clamp_min(0)
+    return body, thing
+
+
+@given(some.floats(-3.1, 3.1), some.floats(-3.1, 3.1), some.floats(0.25, 0.5), some.sampled_from([-1.0, 1.0]))
+@settings(max_examples=40, deadline=None)
+def test_from_wherever_the_body_is_the_thing_comes_home(at: float, way: float, far: float, side: float) -> None:
+    thing = torch.zeros(2)
+    body = 0.35 * torch.tensor([np.cos(at), np.sin(at)], dtype=torch.float32)
+    home = far * torch.tensor([np.cos(way), np.sin(way)], dtype=torch.float32)
+    for _ in range(80):
+        move = course(
+            body[None], thing[None], home[None], torch.zeros(1), torch.tensor([side]), torch.tensor([CONTACT + 0.01])
+        )
+        body, thing = pushed(body, thing, move[0])
+    assert (thing - home).norm() < 0.04
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    """A thing is wanted on the side where the pusher stands: it has to walk round."""
+    model = from_pretrained("push")
+    assert isinstance(model, StateModel)
+    world = make_world("push", size=64)
+    world.reset(seed=2**31 + 5)
+    instant = reach(world, 2**31 + 5, 12, world.explore(np.random.default_rng(3)), model.spec.context)
+    belief = model.observe(instant.history(model.spec.context, list(model.spec.modalities)))
+    guide = Guide.load(folder_of("push"))
+    pictures = model.pictures({n: torch.from_numpy(instant.states[n][None, -1:]) for n in model.spec.modalities})
+    there = presence(model.see(pictures[:, 0])["areas"]).detach()
+    seen = SeenDistance(model, belief.tensors["places"].clone(), there, (1 - guide.obeys).square())
+    return Problem(model, belief, TimeToGo(guide, seen), horizon=4, block=2, stride=2)
+
+
+def wanting(problem: Problem, thing: int, home: Tensor) -> Problem:
+    cost = problem.cost
+    assert isinstance(cost, TimeToGo)
+    places = cost.seen.places.clone()
+    places[0, thing] = home
+    return replace(problem, cost=replace(cost, seen=replace(cost.seen, places=places)))
+
+
+def test_the_body_is_found_by_trying_and_goes_where_its_commands_say(problem: Problem) -> None:
+    cost = problem.cost
+    assert isinstance(cost, TimeToGo)
+    body = Body.of(problem, cost, 0)
+    assert body.part[body.thing] == 1 and (body.part > 0.5).sum() <= 3
+    for wanted in (torch.tensor([0.02, 0.0]), torch.tensor([0.0, -0.02])):
+        command = (body.commands @ wanted)[None, None].expand(1, 4, -1)
+        places = problem.model.imagine(problem.belief, command).tensors["places"][0, :, body.thing]
+        assert torch.allclose((places[3] - places[1]) / 2, wanted, atol=0.008)
+
+
+def test_a_strike_brings_home_what_standing_still_does_not(problem: Problem) -> None:
+    cost = problem.cost
+    assert isinstance(cost, TimeToGo)
+    body = Body.of(problem, cost, 0)
+    places = problem.belief.tensors["places"][0]
+    there = cost.seen.there[0]
+    free = [k for k in range(len(places)) if there[k] > 0.9 and body.part[k] < 0.2 and places[k].abs().max() < 0.6]
+    thing = min(free, key=lambda k: float((places[k] - places[body.thing]).norm()))
+    toward = places[body.thing] - places[thing]
+    asked = wanting(problem, thing, places[thing] + 0.25 * toward / toward.norm())
+    still = torch.zeros(1, 10, 2)
+    assert isinstance(asked.cost, TimeToGo)
+    drawn, ends = Strikes(turns=(0.0,)).imagine(asked, 0, asked.cost, body, still)
+    assert drawn.shape == (len(ends), 10, 2) and drawn.abs().max() <= 1
+    assert ends.min() < ends[0]
+    plan = make_planner("striking", candidates=4).plan(asked)
+    assert plan.actions.shape[1] in (4, 20) and plan.actions.shape[1] == 2 * plan.commands.shape[1]
+    again = make_planner("striking", candidates=4).plan(asked, plan.rest(1) if plan.commands.shape[1] == 10 else None)
+    assert again.cost.isfinite().all()
+
+
+def test_what_is_home_is_let_be(problem: Problem) -> None:
+    cost = problem.cost
+    assert isinstance(cost, TimeToGo)
+    drawn, ends = Strikes().imagine(problem, 0, cost, Body.of(problem, cost, 0), torch.zeros(1, 10, 2))
+    assert len(drawn) == len(ends) == 1
