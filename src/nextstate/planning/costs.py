@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -180,6 +180,11 @@ class TimeToGo:
     guide: Guide
     seen: SeenDistance
     near: float = NEAR
+
+    def trusting(self, trust: Tensor) -> TimeToGo:
+        """The same cost, in which each thing counts as far as one trusts what the model says of it, ``(K,)``."""
+        matters = trust if self.seen.matters is None else trust * self.seen.matters
+        return replace(self, seen=replace(self.seen, matters=matters))
 
     def __call__(self, future: Future) -> Tensor:
         return self.advise(future)[0]

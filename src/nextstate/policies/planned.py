@@ -6,18 +6,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nextstate.errors import PlanningError, StateError
 from nextstate.imagination import Instant
 from nextstate.imagination.thoughts import ThoughtTree
 from nextstate.models.protocol import Beliefs, States, WorldModel
-from nextstate.planning import Cost, Future, Plan, Planner, Problem
+from nextstate.planning import Cost, Future, Plan, Planner, Problem, TimeToGo
 from nextstate.policies.memory import Memory
 from nextstate.worlds import Snapshot
+
+DOUBTED = 0.08
+"""How far from where it was expected a thing may be, in halves of the picture, until it counts half as much."""
 
 
 class Planned:
     """Model predictive control: plans anew every few steps, from where the last plan left off.
+
+    Things that keep turning up where they were not expected count less in costs that know of things (`TimeToGo`).
 
     Args:
         model: in which it plans. planner: how. cost: what is wanted, for a batch of one instant.
@@ -54,6 +60,7 @@ class Planned:
         self.imagined: Beliefs | None = None
         self.belief: Beliefs | None = None
         self.surprises: list[float] = []
+        self._missed: Tensor | None = None
         self._acted, self._plans = 0, 0
 
     def recall(self, instant: Instant) -> None:
@@ -101,7 +108,10 @@ class Planned:
         with torch.no_grad():
             belief = self.belief = self.model.observe(history)
             self._compare(belief)
-            problem = Problem(self.model, belief, self.cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
+            cost = self.cost
+            if isinstance(cost, TimeToGo) and self._missed is not None:
+                cost = cost.trusting(1 / (1 + (self._missed / DOUBTED).square()))
+            problem = Problem(self.model, belief, cost, self.horizon, self.block, **self.options)  # type: ignore[arg-type]
             start = None if self.found is None else self.found.rest(self._acted // self.block)
             plan = self.planner.plan(problem, start, self.seed + self._plans)
             self.imagined = self.model.imagine(belief, plan.actions[:, : self.every])
@@ -111,4 +121,7 @@ class Planned:
     def _compare(self, belief: Beliefs) -> None:
         if self.imagined is not None and "places" in belief.tensors:
             promised = self.imagined.tensors["places"][:, self._acted - 1]
-            self.surprises.append(float((belief.tensors["places"] - promised).norm(dim=-1).max()))
+            missed = (belief.tensors["places"] - promised).norm(dim=-1)
+            self.surprises.append(float(missed.max()))
+            kept = missed[0] if self._missed is None else self._missed
+            self._missed = 0.5 * (kept + missed[0])

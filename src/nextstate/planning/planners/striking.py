@@ -96,8 +96,9 @@ def _plan_of(problem: Problem, commands: Tensor, found: Sequence[tuple[Tensor, f
 
 def _without(cost: TimeToGo, bodies: Sequence[Body]) -> TimeToGo:
     """The cost where all that goes along with the body counts as little as the body does, if that counts little."""
-    seen, obeys = cost.seen, cost.guide.obeys
-    if seen.matters is None or not torch.equal(seen.matters, (1 - obeys).square()):
+    matters, thing = cost.seen.matters, bodies[0].thing
+    if matters is None or matters[thing] > 0.5 * matters.max():
         return cost
     part = torch.stack([body.part for body in bodies]).amin(dim=0)
-    return replace(cost, seen=replace(seen, matters=(1 - torch.maximum(obeys, part)).square()))
+    part[thing] = 0
+    return cost.trusting((1 - part).square())
