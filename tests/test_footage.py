@@ -91,7 +91,7 @@ def test_a_dataset_without_commands_is_silent_and_refused_where_they_are_needed(
     assert cache.action_size == 0 and "action" not in cache.arrays and "rgb" in cache.arrays
     with pytest.raises(DatasetError, match="is silent"):
         require_commands(cache, tmp_path, "guiding")
-    with pytest.raises(DatasetError, match="is silent.*pretraining takes"):
+    with pytest.raises(DatasetError, match=r"is silent.*pretraining takes"):
         pretrain(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")])
 
 

@@ -60,10 +60,10 @@ def test_every_stage_learns_from_windows_that_lack_commands_and_touch(way: str, 
         assert all(torch.isfinite(g).all() for g in gradients.values()), stage.name
         if stage.name == "react":
             assert gradients["dynamics.unfelt"].abs().max() > 0
-            assert (gradients.get("silent.inverse.watch.enter.weight") is not None) == (way == "latent")
+            assert any(n.startswith("silent.inverse") for n in gradients) == (way == "latent")
 
 
-def test_commands_of_silent_windows_change_nothing(tmp_path: Path) -> None:
+def test_commands_of_silent_windows_change_nothing() -> None:
     model = make("labels")
     batch = half_silent(model)
     recalled = model.windows_for(model.stages[2], {n: batch[n] for n in model.spec.modalities})
@@ -111,7 +111,7 @@ def test_the_inverse_model_learns_which_command_moved_a_thing() -> None:
     unseen = moved(1000)
     assert model.silent is not None
     missed = (model.silent.infer(unseen) - unseen["action"]).square().mean() / unseen["action"].var()
-    assert float(missed) < 0.1
+    assert float(missed.detach()) < 0.1
 
 
 def test_commands_ground_in_latent_actions_and_both_move_the_same_world() -> None:

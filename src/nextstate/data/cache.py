@@ -42,7 +42,8 @@ class Cache:
     Args:
         root: the folder of the arrays.
         state_spec: modalities, with statistics fitted on training episodes.
-        action_size: A, 0 for silent episodes, whose commands are not known; hz: rows per second; world: its name, or None for foreign datasets.
+        action_size: A, 0 for silent episodes, whose commands are not known; hz: rows per second; world: its name, or
+            None for foreign datasets.
         starts, lengths: ``(episodes,)`` row ranges; episodes: ``(episodes,)`` their numbers in the dataset.
         tasks: instruction of each episode.
         fingerprint: of the dataset's content.
