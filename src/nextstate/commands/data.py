@@ -31,14 +31,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Convert:
-    """Builds the memory-mapped arrays that training reads, from any LeRobot v3 dataset."""
+    """Builds the memory-mapped arrays that training reads, from any LeRobot v3 dataset or folder of videos."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset with at least one camera and an action."""
+    """Folder of a LeRobot v3 dataset with at least one camera, or of videos; without an action it is silent."""
     modalities: tuple[str, ...] = ()
     """Which modalities to take; all that are found by default."""
     size: int = 0
     """Height and width of pictures; 0 for as recorded by nextstate, else 64."""
+    hz: float = 0.0
+    """Pictures a second taken from videos of a folder; 0 for 10."""
     camera: str | None = None
     """Which camera becomes rgb; the first by default."""
     on_damage: Literal["skip", "stop"] = "stop"
@@ -142,7 +144,13 @@ def _check(config: Check) -> int:
 def _convert(config: Convert) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
+    from nextstate.data.footage import is_footage
+    from nextstate.errors import SettingsError
 
+    if config.hz and not is_footage(config.dataset):
+        raise SettingsError(
+            f"--hz {config.hz:g}: only videos of a folder are resampled; {config.dataset} is a dataset."
+        )
     with warnings.catch_warnings(record=True) as caught, bar("building the training cache", "files") as progress:
         warnings.simplefilter("always")
         cache = open_cache(
@@ -151,6 +159,7 @@ def _convert(config: Convert) -> int:
             config.on_damage,
             size=config.size or None,
             camera=config.camera,
+            hz=config.hz or None,
             workers=config.workers or None,
             progress=progress,
         )
@@ -158,7 +167,8 @@ def _convert(config: Convert) -> int:
         print(f"warning: {warning.message}")
     shapes = ", ".join(f"{name} {'x'.join(map(str, m.shape))}" for name, m in cache.state_spec.items())
     print(
-        f"{cache.root}: {len(cache)} episodes, {int(cache.lengths.sum())} rows of {shapes}, action {cache.action_size}"
+        f"{cache.root}: {len(cache)} episodes, {int(cache.lengths.sum())} rows of {shapes}, "
+        + (f"action {cache.action_size}" if cache.action_size else "silent: no action")
     )
     return 0
 

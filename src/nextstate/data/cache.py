@@ -106,7 +106,11 @@ def open_cache(
     """
     root = Path(dataset_root)
     home = cache_root or root / PRIVATE / "cache"
-    options = {"modalities": None if modalities is None else sorted(modalities), "size": size, "camera": camera}
+    options: dict[str, Any] = {
+        "modalities": None if modalities is None else sorted(modalities),
+        "size": size,
+        "camera": camera,
+    }
     videos = is_footage(root)
     if videos:
         options["hz"] = hz or DEFAULT_HZ

@@ -66,7 +66,8 @@ class Watching(nn.Module):
         """``(..., K, known)`` to ``(..., width)``."""
         found = self.think(self.enter(things) + self.identity)
         shares = self.matter(found).float().softmax(dim=-2)
-        return (shares * self.value(found)).sum(dim=-2)
+        summed: Tensor = (shares * self.value(found)).sum(dim=-2)
+        return summed
 
 
 class Inverse(nn.Module):
@@ -174,7 +175,7 @@ class Silent(nn.Module):
             return action
         assert self.ground is not None
         commands = action[..., : self.action_size]
-        grounded = self.ground(state, commands.nan_to_num())
+        grounded: Tensor = self.ground(state, commands.nan_to_num())
         if action.shape[-1] == self.action_size:
             return grounded
         latents = action[..., self.action_size :]
@@ -183,7 +184,8 @@ class Silent(nn.Module):
     def between(self, states: Mapping[str, Tensor]) -> Tensor:
         """What the inverse model says of each step of windows ``(B, T, ...)``, ``(B, T-1, ...)``."""
         names = ("places", "codes", *self.senses)
-        return self.inverse({n: states[n][:, :-1] for n in names}, {n: states[n][:, 1:] for n in names})
+        told: Tensor = self.inverse({n: states[n][:, :-1] for n in names}, {n: states[n][:, 1:] for n in names})
+        return told
 
     def infer(self, states: Mapping[str, Tensor]) -> Tensor:
         """Commands ``(B, T-1, A)``, or the middle of latent actions ``(B, T-1, L)``, of windows of states."""
