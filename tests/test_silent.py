@@ -17,6 +17,7 @@ from nextstate.errors import ActionError, DatasetError, SettingsError, UnknownNa
 from nextstate.models import History, StateModel, WorldModel, WorldModelSpec, build
 from nextstate.models.latent_actions import ByLatents, inferred
 from nextstate.models.pretrained import from_pretrained, save_pretrained
+from nextstate.models.protocol import unfit_commands
 from nextstate.models.silent import infer
 from nextstate.studies.latent_actions import action_r2
 from recordings import make_dataset
@@ -195,3 +196,10 @@ def test_a_whole_run_goes_through_and_its_actions_can_be_compared(way: str, tmp_
         begun = ["--init-from", str(tmp_path / "quiet/model"), "--init-partial", "--stages", "react", "foresee"]
         assert pretrain([*quiet, *begun, "--out", str(tmp_path / "grounded")]) == 0
         assert from_pretrained(tmp_path / "grounded" / "model").spec.action_size == 2
+
+
+def test_a_model_that_takes_no_commands_fits_no_world() -> None:
+    quiet, told = (WorldModelSpec("m", spec("rgb").modalities, size, 10.0, 3, 5) for size in (0, 2))
+    assert "silent episodes alone" in unfit_commands(quiet, 2, "the world's")[0]
+    assert unfit_commands(told, 3, "the world's") == ["its actions have 2 numbers, the world's 3"]
+    assert unfit_commands(told, 2, "the world's") == []
