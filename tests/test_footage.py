@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from nextstate.commands.data import main as data_command
 from nextstate.commands.pretrain import main as pretrain
 from nextstate.data import Windows, open_cache
 from nextstate.data.footage import is_footage, open_footage
@@ -72,6 +73,7 @@ def test_videos_that_are_none_stop_or_are_left_out_by_name(tmp_path: Path) -> No
     for name in ("slow.mp4", "still.mp4", "junk.mp4", "cut.mkv", "sound.mov"):
         assert name in told
     assert "4 pictures a second and 10 are wanted" in told and "holds 1 pictures" in told and "only sound" in told
+    assert data_command(["check", str(tmp_path)]) == 1 and data_command(["info", str(tmp_path)]) == 1
     with pytest.raises(DatasetError, match="on-damage skip goes without it"):
         open_cache(tmp_path, workers=1)
     with warnings.catch_warnings(record=True) as caught:

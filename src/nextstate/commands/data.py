@@ -16,7 +16,7 @@ class Info:
     """Shows what a dataset holds."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset."""
+    """Folder of a LeRobot v3 dataset, or of videos."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Check:
     """Reads every file, row and picture of a dataset and lists what is damaged; exit status 1 if anything is."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset."""
+    """Folder of a LeRobot v3 dataset, or of videos."""
     workers: int = 0
     """Processes; 0 for one per core."""
 
@@ -76,16 +76,26 @@ def _info(config: Info) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from nextstate.data.footage import is_footage, open_footage
     from nextstate.data.format import ROW_FEATURES
     from nextstate.data.lerobot import content_files, open_dataset
     from nextstate.data.sources import find_sources
     from nextstate.data.writer import recover, staged_paths
     from nextstate.errors import NextstateError
 
+    console = Console()
+    if is_footage(config.dataset):
+        footage = open_footage(config.dataset)
+        console.print(
+            f"a folder of videos, silent: {footage.info.episodes} episodes, {footage.info.frames} pictures at "
+            f"{footage.info.fps:g}/s"
+        )
+        for text in footage.damage:
+            console.print(f"[red]{text}")
+        return 1 if footage.damage else 0
     recover(config.dataset)
     dataset = open_dataset(config.dataset)
     info = dataset.info
-    console = Console()
     size = sum((config.dataset / path).stat().st_size for path in content_files(config.dataset))
     facts = Table(show_header=False, box=None)
     if info.own:
@@ -125,8 +135,14 @@ def _info(config: Info) -> int:
 def _check(config: Check) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data.check import check
+    from nextstate.data.footage import flaws, is_footage
     from nextstate.data.writer import recover
 
+    if is_footage(config.dataset):
+        with bar("checking", "videos") as progress:
+            found = flaws(config.dataset, progress)
+        print("\n".join(found) or f"{config.dataset}: no damage found")
+        return 1 if found else 0
     recover(config.dataset)
     with bar("checking", "files") as progress:
         problems = check(config.dataset, config.workers or None, progress)

@@ -235,8 +235,9 @@ def _judge(damage: Mapping[int, str], on_damage: OnDamage, where: str) -> None:
     first = next(iter(damage.values()))
     rest = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
     if on_damage == "stop":
-        listing = "" if is_footage(Path(where)) else f"'nextstate data check {where}' lists all damage; "
-        raise DatasetError(f"{first}{rest} {listing}on-damage skip goes without it.")
+        raise DatasetError(
+            f"{first}{rest} 'nextstate data check {where}' lists all damage; on-damage skip goes without it."
+        )
     warnings.warn(f"skipping what cannot be read in {where}: {first}{rest}", stacklevel=4)
 
 
