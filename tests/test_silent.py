@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextstate.actions.silent import SILENT
 from nextstate.commands.pretrain import main as pretrain
 from nextstate.data import Windows, open_cache
-from nextstate.data.mixed import SILENT, Mixed
+from nextstate.data.mixed import Mixed
 from nextstate.data.parts import part_of, silenced
 from nextstate.errors import ActionError, DatasetError, SettingsError, UnknownNameError
 from nextstate.models import History, StateModel, WorldModel, WorldModelSpec, build

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from nextstate.actions.silent import SILENT
 from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models.dynamics import PACE
 from nextstate.models.objectives.pixel import REACTIONS
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from nextstate.models.world_model import StateModel
 
 WAYS = ("labels", "latent")
-
-SILENT = "silent"
-"""Of a batch, ``(B,)``: whose commands are not known."""
 
 UNSURE = 0.002
 """Noise on places from which commands are told, in halves of the picture."""
