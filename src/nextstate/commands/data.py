@@ -16,7 +16,7 @@ class Info:
     """Shows what a dataset holds."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset."""
+    """Folder of a LeRobot v3 dataset, or of videos."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +24,23 @@ class Check:
     """Reads every file, row and picture of a dataset and lists what is damaged; exit status 1 if anything is."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset."""
+    """Folder of a LeRobot v3 dataset, or of videos."""
     workers: int = 0
     """Processes; 0 for one per core."""
 
 
 @dataclass(frozen=True)
 class Convert:
-    """Builds the memory-mapped arrays that training reads, from any LeRobot v3 dataset."""
+    """Builds the memory-mapped arrays that training reads, from any LeRobot v3 dataset or folder of videos."""
 
     dataset: tyro.conf.Positional[Path]
-    """Folder of a LeRobot v3 dataset with at least one camera and an action."""
+    """Folder of a LeRobot v3 dataset with at least one camera, or of videos; without an action it is silent."""
     modalities: tuple[str, ...] = ()
     """Which modalities to take; all that are found by default."""
     size: int = 0
     """Height and width of pictures; 0 for as recorded by nextstate, else 64."""
+    hz: float = 0.0
+    """Pictures a second taken from videos of a folder; 0 for 10."""
     camera: str | None = None
     """Which camera becomes rgb; the first by default."""
     on_damage: Literal["skip", "stop"] = "stop"
@@ -74,16 +76,26 @@ def _info(config: Info) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from nextstate.data.footage import is_footage, open_footage
     from nextstate.data.format import ROW_FEATURES
     from nextstate.data.lerobot import content_files, open_dataset
     from nextstate.data.sources import find_sources
     from nextstate.data.writer import recover, staged_paths
     from nextstate.errors import NextstateError
 
+    console = Console()
+    if is_footage(config.dataset):
+        footage = open_footage(config.dataset)
+        console.print(
+            f"a folder of videos, silent: {footage.info.episodes} episodes, {footage.info.frames} pictures at "
+            f"{footage.info.fps:g}/s"
+        )
+        for text in footage.damage:
+            console.print(f"[red]{text}")
+        return 1 if footage.damage else 0
     recover(config.dataset)
     dataset = open_dataset(config.dataset)
     info = dataset.info
-    console = Console()
     size = sum((config.dataset / path).stat().st_size for path in content_files(config.dataset))
     facts = Table(show_header=False, box=None)
     if info.own:
@@ -123,8 +135,14 @@ def _info(config: Info) -> int:
 def _check(config: Check) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data.check import check
+    from nextstate.data.footage import flaws, is_footage
     from nextstate.data.writer import recover
 
+    if is_footage(config.dataset):
+        with bar("checking", "videos") as progress:
+            found = flaws(config.dataset, progress)
+        print("\n".join(found) or f"{config.dataset}: no damage found")
+        return 1 if found else 0
     recover(config.dataset)
     with bar("checking", "files") as progress:
         problems = check(config.dataset, config.workers or None, progress)
@@ -142,7 +160,13 @@ def _check(config: Check) -> int:
 def _convert(config: Convert) -> int:
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
+    from nextstate.data.footage import is_footage
+    from nextstate.errors import SettingsError
 
+    if config.hz and not is_footage(config.dataset):
+        raise SettingsError(
+            f"--hz {config.hz:g}: only videos of a folder are resampled; {config.dataset} is a dataset."
+        )
     with warnings.catch_warnings(record=True) as caught, bar("building the training cache", "files") as progress:
         warnings.simplefilter("always")
         cache = open_cache(
@@ -151,6 +175,7 @@ def _convert(config: Convert) -> int:
             config.on_damage,
             size=config.size or None,
             camera=config.camera,
+            hz=config.hz or None,
             workers=config.workers or None,
             progress=progress,
         )
@@ -158,7 +183,8 @@ def _convert(config: Convert) -> int:
         print(f"warning: {warning.message}")
     shapes = ", ".join(f"{name} {'x'.join(map(str, m.shape))}" for name, m in cache.state_spec.items())
     print(
-        f"{cache.root}: {len(cache)} episodes, {int(cache.lengths.sum())} rows of {shapes}, action {cache.action_size}"
+        f"{cache.root}: {len(cache)} episodes, {int(cache.lengths.sum())} rows of {shapes}, "
+        + (f"action {cache.action_size}" if cache.action_size else "silent: no action")
     )
     return 0
 

@@ -58,6 +58,8 @@ def model_size(name: str) -> int:
 
 def differences(model: WorldModel, world: World) -> list[str]:
     """What keeps a model from imagining this world, in words."""
+    from nextstate.models.protocol import unfit_commands
+
     wrong = []
     for name, kind in model.spec.modalities.items():
         ours = world.state_spec.get(name)
@@ -65,9 +67,7 @@ def differences(model: WorldModel, world: World) -> list[str]:
             wrong.append(f"it needs {name}, which the world does not sense")
         elif ours.shape != kind.shape:
             wrong.append(f"{name} has shape {kind.shape} there, {ours.shape} here")
-    if model.spec.action_size != world.action_size:
-        wrong.append(f"its actions have {model.spec.action_size} numbers, the world's {world.action_size}")
-    return wrong
+    return wrong + unfit_commands(model.spec, world.action_size, "the world's")
 
 
 def find_readout(name: str, world: World, modalities: Sequence[str]) -> Readout | None:

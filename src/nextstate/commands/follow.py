@@ -123,6 +123,7 @@ def _wandering(world: World, task: Instructed, steps: int) -> Any:
 def _heeding(model: Any, config: Config) -> Callable[[Instructed], Actor]:
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
+    from nextstate.data.parts import require_commands
     from nextstate.errors import SettingsError
     from nextstate.policies.heeding import Heeding, heeding, learn_heeding
     from nextstate.policies.looking import Looking
@@ -132,7 +133,9 @@ def _heeding(model: Any, config: Config) -> Callable[[Instructed], Actor]:
         if config.data is None:
             raise SettingsError("way heeding learns from instructed episodes; give --data.")
         with bar("learning to heed", "seconds") as progress:
-            head, figures = learn_heeding(model, open_cache(config.data), 60 * config.minutes, show=progress)
+            cache = open_cache(config.data)
+            require_commands(cache, config.data, "following instructions")
+            head, figures = learn_heeding(model, cache, 60 * config.minutes, show=progress)
         print(f"heeding: error of commands {figures['commands']:.3f} after {figures['steps']:.0f} steps")
         folder.mkdir(parents=True, exist_ok=True)
         head.save(folder)

@@ -47,6 +47,7 @@ def run(argv: list[str]) -> int:
 
     from nextstate.commands.find import find_model, find_readout
     from nextstate.data import open_cache
+    from nextstate.data.parts import require_commands
     from nextstate.data.storage import write_json
     from nextstate.errors import CheckpointError
     from nextstate.evaluation.building import build_suite
@@ -73,6 +74,7 @@ def run(argv: list[str]) -> int:
     cases = Cases.of_suite(suite)
     held = language.Asked(cases, make_questions(cases, rng, config.questions), language.of_suite(suite))
     cache = open_cache(config.data)
+    require_commands(cache, config.data, "this study")
     rows = _frames(cache, rng, model.spec.context, rival.spec.horizon)
     known = Cases.of_recording(cache, rows, rival.spec.horizon)
     learned = language.Asked(known, make_questions(known, rng, config.learned), language.of_recording(cache, rows))

@@ -42,7 +42,8 @@ class Cache:
     Args:
         root: the folder of the arrays.
         state_spec: modalities, with statistics fitted on training episodes.
-        action_size: A, 0 for silent episodes, whose commands are not known; hz: rows per second; world: its name, or None for foreign datasets.
+        action_size: A, 0 for silent episodes, whose commands are not known; hz: rows per second; world: its name, or
+            None for foreign datasets.
         starts, lengths: ``(episodes,)`` row ranges; episodes: ``(episodes,)`` their numbers in the dataset.
         tasks: instruction of each episode.
         fingerprint: of the dataset's content.
@@ -105,7 +106,11 @@ def open_cache(
     """
     root = Path(dataset_root)
     home = cache_root or root / PRIVATE / "cache"
-    options = {"modalities": None if modalities is None else sorted(modalities), "size": size, "camera": camera}
+    options: dict[str, Any] = {
+        "modalities": None if modalities is None else sorted(modalities),
+        "size": size,
+        "camera": camera,
+    }
     videos = is_footage(root)
     if videos:
         options["hz"] = hz or DEFAULT_HZ
@@ -230,8 +235,9 @@ def _judge(damage: Mapping[int, str], on_damage: OnDamage, where: str) -> None:
     first = next(iter(damage.values()))
     rest = f" (and {len(damage) - 1} more)" if len(damage) > 1 else ""
     if on_damage == "stop":
-        listing = "" if is_footage(Path(where)) else f"'nextstate data check {where}' lists all damage; "
-        raise DatasetError(f"{first}{rest} {listing}on-damage skip goes without it.")
+        raise DatasetError(
+            f"{first}{rest} 'nextstate data check {where}' lists all damage; on-damage skip goes without it."
+        )
     warnings.warn(f"skipping what cannot be read in {where}: {first}{rest}", stacklevel=4)
 
 

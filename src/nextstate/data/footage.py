@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,20 @@ class Footage(Dataset):
         while before is not None and number / self.info.fps <= before[0] + 1e-6:
             yield number, _square(convert, before[1], pixels)
             number += 1
+
+
+def flaws(root: Path, progress: Callable[[int, int], None] = lambda done, count: None) -> list[str]:
+    """What is wrong with the videos of a folder, found by decoding each of them to its end, as sentences."""
+    footage = open_footage(root)
+    found = list(footage.damage)
+    for done, entry in enumerate(footage.episodes, 1):
+        try:
+            for _ in footage.pictures(RGB, entry.file):
+                pass
+        except DatasetError as error:
+            found.append(str(error))
+        progress(done, len(footage.episodes))
+    return found
 
 
 def _length(path: Path, hz: float) -> int:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from nextstate.actions.silent import SILENT
 from nextstate.data.windows import Windows
 from nextstate.errors import DatasetError, SettingsError
 from nextstate.modalities import StateSpec
-
-SILENT = "silent"
-"""Of a batch, ``(B,)`` bool: whose commands are not known. Senses that such windows lack are NaN."""
 
 
 class Mixed:

@@ -16,7 +16,7 @@ from nextstate.evaluation.readout import Reading, Readout
 from nextstate.evaluation.results import Showcase
 from nextstate.evaluation.suite import Suite
 from nextstate.evaluation.uncertainty import ReadingError
-from nextstate.models.protocol import Beliefs, WorldModel
+from nextstate.models.protocol import Beliefs, WorldModel, unfit_commands
 from nextstate.worlds.base import CONTROL_HZ
 
 BATCH = 8
@@ -160,8 +160,7 @@ def check_fits(model: WorldModel, suite: Suite, readout: Readout) -> None:
             wrong.append(f"it needs {name}, which the suite does not hold")
         elif ours.shape[2:] != kind.shape:
             wrong.append(f"its {name} has shape {kind.shape}, the suite's {ours.shape[2:]}")
-    if model.spec.action_size != suite.actions.shape[-1]:
-        wrong.append(f"its actions have {model.spec.action_size} numbers, the suite's {suite.actions.shape[-1]}")
+    wrong += unfit_commands(model.spec, suite.actions.shape[-1], "the suite's")
     if model.spec.hz != CONTROL_HZ:
         wrong.append(f"it foresees {model.spec.hz:g} states per second, the suite holds {CONTROL_HZ:g}")
     wrong += [

@@ -99,6 +99,15 @@ class WorldModelSpec:
     stochastic: bool = False
 
 
+def unfit_commands(spec: WorldModelSpec, size: int, whose: str) -> list[str]:
+    """Why a model cannot be told commands of `size` numbers, in words; empty where it can."""
+    if spec.action_size == size:
+        return []
+    if not spec.action_size:
+        return ["it learned from silent episodes alone and takes no motor commands until labelled ones ground it"]
+    return [f"its actions have {spec.action_size} numbers, {whose} {size}"]
+
+
 @runtime_checkable
 class WorldModel(Protocol):
     """Observe a history, imagine futures under actions, decode what they would look and feel like."""

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from nextstate.actions.silent import SILENT
 from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models.dynamics import PACE
 from nextstate.models.objectives.pixel import REACTIONS
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 
 WAYS = ("labels", "latent")
 
-SILENT = "silent"
-"""Of a batch, ``(B,)``: whose commands are not known."""
-
 UNSURE = 0.002
 """Noise on places from which commands are told, in halves of the picture."""
 
 BEND = 0.3
 """Up to which error of commands counts by its square."""
 
-PRICE = 0.01
+PRICE = 0.001
 """Of a nat of latent action, beside what is foreseen."""
+
+START = -4.0
+"""Logarithm of the variance of latent actions at first: were it silent, silence would be cheapest, and stay so."""
 
 AGREED = 1.0
 """Weight of latent actions being those of their commands."""
@@ -63,7 +64,8 @@ class Watching(nn.Module):
         """``(..., K, known)`` to ``(..., width)``."""
         found = self.think(self.enter(things) + self.identity)
         shares = self.matter(found).float().softmax(dim=-2)
-        return (shares * self.value(found)).sum(dim=-2)
+        summed: Tensor = (shares * self.value(found)).sum(dim=-2)
+        return summed
 
 
 class Inverse(nn.Module):
@@ -91,6 +93,34 @@ class Inverse(nn.Module):
         for name, layer in self.feel.items():
             found = found + layer(pair(before[name], after[name]))
         told: Tensor = self.tell(found)
+        return told.float()
+
+
+class Plainly(nn.Module):
+    """What was done between an instant and the next, read off linearly from how one thing went on.
+
+    Which thing that is depends on what things are, never on how they moved, so what else moves in the scene stays out.
+    And it is told what came, not what was before: a command that is kept on must read like one that begins.
+
+    Args:
+        as of `Inverse`.
+    """
+
+    def __init__(self, things: int, code: int, senses: Mapping[str, int], length: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(code, width)
+        self.identity = nn.Parameter(0.1 * torch.randn(things, width))
+        self.matter = nn.Sequential(nn.SiLU(), nn.Linear(width, 1))
+        self.feel = nn.ModuleDict({n: nn.Linear(size, length, bias=False) for n, size in senses.items()})
+        self.tell = nn.Linear(2 + code, length)
+
+    def forward(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
+        """As of `Inverse`."""
+        shares = self.matter(self.enter(after["codes"]) + self.identity).float().softmax(dim=-2)
+        moved = (after["places"] - before["places"]) / PACE
+        told: Tensor = self.tell((shares * torch.cat([moved, after["codes"]], dim=-1)).sum(dim=-2))
+        for name, layer in self.feel.items():
+            told = told + layer(after[name])
         return told.float()
 
 
@@ -122,7 +152,12 @@ class Silent(nn.Module):
     ) -> None:
         super().__init__()
         self.by, self.senses, self.action_size, self.length = by, tuple(senses), action_size, latent
-        self.inverse = Inverse(things, code, senses, 2 * latent if by == "latent" else action_size, width)
+        self.inverse: nn.Module
+        if by == "latent":
+            self.inverse = Plainly(things, code, senses, latent, width)
+        else:
+            self.inverse = Inverse(things, code, senses, action_size, width)
+        self.spread = nn.Parameter(torch.full((latent,), START)) if by == "latent" else None
         self.ground: Ground | None = None
         if by == "latent" and action_size:
             self.ground = Ground(things, code, action_size, latent, width)
@@ -138,7 +173,7 @@ class Silent(nn.Module):
             return action
         assert self.ground is not None
         commands = action[..., : self.action_size]
-        grounded = self.ground(state, commands.nan_to_num())
+        grounded: Tensor = self.ground(state, commands.nan_to_num())
         if action.shape[-1] == self.action_size:
             return grounded
         latents = action[..., self.action_size :]
@@ -147,12 +182,13 @@ class Silent(nn.Module):
     def between(self, states: Mapping[str, Tensor]) -> Tensor:
         """What the inverse model says of each step of windows ``(B, T, ...)``, ``(B, T-1, ...)``."""
         names = ("places", "codes", *self.senses)
-        return self.inverse({n: states[n][:, :-1] for n in names}, {n: states[n][:, 1:] for n in names})
+        told: Tensor = self.inverse({n: states[n][:, :-1] for n in names}, {n: states[n][:, 1:] for n in names})
+        return told
 
     def infer(self, states: Mapping[str, Tensor]) -> Tensor:
         """Commands ``(B, T-1, A)``, or the middle of latent actions ``(B, T-1, L)``, of windows of states."""
         told = self.between(states)
-        return told.clamp(-1, 1) if self.by == "labels" else told[..., : self.length]
+        return told.clamp(-1, 1) if self.by == "labels" else told
 
     @torch.no_grad()
     def filled(self, model: StateModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -256,8 +292,9 @@ def latently(
     assert silent_part is not None
     silent = _silent(batch)
     states = {n: batch[n] for n in ("places", "codes", *silent_part.senses)}
-    told = silent_part.between(_blurred(states, generator))
-    middle, spread = told[..., : silent_part.length], told[..., silent_part.length :].clamp(-8, 4)
+    middle = silent_part.between(_blurred(states, generator))
+    assert silent_part.spread is not None
+    spread = silent_part.spread.clamp(-8, 4)
     nats = 0.5 * (middle.square() + spread.exp() - spread - 1).sum(dim=-1)
     noise = torch.randn(middle.shape, generator=generator, device=middle.device)
     latents = middle + (0.5 * spread).exp() * noise

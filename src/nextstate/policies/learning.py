@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nextstate.data import Windows, open_cache
+from nextstate.data.parts import require_commands
 from nextstate.errors import PlanningError, SettingsError
 from nextstate.models.heads import Head, HeadShape
 from nextstate.models.leap import Leap, leap_loss
@@ -74,6 +75,7 @@ class Recollection:
         if not isinstance(model, StateModel):
             raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
         cache = open_cache(data)
+        require_commands(cache, data, "learning a head")
         length = min(LONGEST, int(cache.lengths.min()) - 1)
         names = list(model.spec.modalities)
         train, validation = (Windows(cache, length + 1, split, seed, names) for split in ("train", "validation"))
