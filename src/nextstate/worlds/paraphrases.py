@@ -9,7 +9,7 @@ anew in any of these words while something learns from it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -154,15 +154,3 @@ PLEASE = ("{what}", "please {what}", "now {what}", "{what} please")
 
 
 WRITTEN = {"push": _push, "spill": _spill, "grasp": _grasp}
-
-
-def skill_of(world: str, texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Sentence -> skill, of all trained ones and of `texts`, skill -> sentences, such as `Skill.instructions`."""
-    return dict(_pairs(paraphrases(world), texts))
-
-
-def _pairs(asked: Asked, texts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for skill, phrases in asked.items():
-        yield from ((text, skill) for text in phrases.trained)
-    for skill, sentences in texts.items():
-        yield from ((text, skill) for text in sentences)

@@ -115,12 +115,6 @@ class MiniLM:
         return found
 
 
-def gist(meaning: np.ndarray) -> np.ndarray:
-    """What a whole sentence means, ``(384,)`` of unit length, out of its pieces ``(L, 384)``."""
-    mean = meaning.mean(axis=0)
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9))
-
-
 @lru_cache(maxsize=1)
 def minilm() -> MiniLM:
     """The reader, made once in a process."""
