@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     from nextstate.models.director import Director
     from nextstate.models.folders import checksum, folder_of
     from nextstate.models.pretrained import WEIGHTS, from_pretrained
-    from nextstate.policies.directing import Heard, Instructed, learn_director, show_episodes
+    from nextstate.policies.directing import Heard, Instructed, Seen, learn_director
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
@@ -61,6 +61,7 @@ def main(argv: list[str]) -> int:
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
     found = Instructed.of(cache)
+    held = found.held_out
     with ExitStack() as stack:
         bars, now = one_bar_at_a_time(stack, bar), {}
 
@@ -71,11 +72,12 @@ def main(argv: list[str]) -> int:
             now[what](done, total)
 
         heard = Heard.of(found.asked, show)
-        held = found.held_out
-        seen = show_episodes(model, cache, found.episodes[~held], found.skills[~held], show)
-        now.clear()
-        other = show_episodes(model, cache, found.episodes[held], found.skills[held], show)
-        director, errors = learn_director(model, seen, other, heard, config.steps, config.seed, show)
+        parts = []
+        for side in (~held, held):
+            now.clear()
+            seen = Seen.of(model, cache, found.episodes[side], show)
+            parts.append(seen.shown(model, found.skills[side], config.seed, show))
+        director, errors = learn_director(model, parts[0], parts[1], heard, config.steps, config.seed, show)
     path = director.save(folder)
     told = {key: round(value, 4) for key, value in errors.items()}
     counts = {"episodes": int((~held).sum()), "skills": len(found.asked), "sentences": len(heard.texts)}

@@ -63,8 +63,8 @@ def main(argv: list[str]) -> int:
     from nextstate.commands.find import find_model, model_size
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination import compare, plan, policy_named, reach
-    from nextstate.imagination.saying import compare_said
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
+    from nextstate.imagination.saying import compare_said
     from nextstate.worlds import make_world
 
     _check(config)
@@ -79,9 +79,7 @@ def main(argv: list[str]) -> int:
     futures, names, said = None, [], []
     if config.say:
         director = _director(config.model)
-        futures, said = compare_said(
-            model, director, world, instant, config.say, config.horizon, wanted, config.seed
-        )
+        futures, said = compare_said(model, director, world, instant, config.say, config.horizon, wanted, config.seed)
         names = [f'"{told.text}"' for told in said]
     done = [*(config.actions or (() if config.say else ("explore:1",))), *config.against]
     if done:
@@ -105,9 +103,10 @@ def main(argv: list[str]) -> int:
             f'"{told.text}": heard as {skill} ({chance:.0%}); nearest of what was learned from: "{told.nearest}" '
             f"(similarity {told.likeness:.2f}); truth: {told.truth}"
         )
-    times_told = {source: None if times is None else _by_name(times, names, world.events) for source, times in found.items()}
+    seconds = {who: None if times is None else _by_name(times, names, world.events) for who, times in found.items()}
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
-    write_json(config.out.with_name(config.out.name + ".json"), {"config": settings, "event_seconds": times_told, "said": [asdict(one) for one in said]})
+    record = {"config": settings, "event_seconds": seconds, "said": [asdict(told) for told in said]}
+    write_json(config.out.with_name(config.out.name + ".json"), record)
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
 

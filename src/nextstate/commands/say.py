@@ -5,10 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from nextstate.evaluation.words import Said
+from typing import Any
 
 CHOICES = 8
 
@@ -72,8 +69,8 @@ def main(argv: list[str]) -> int:
     readout = find_readout(config.model, world, list(model.spec.modalities))
     if readout is None:
         raise CheckpointError(
-            f"nothing reads outcomes out of what {config.model} imagines; run `nextstate evaluate --model {config.model} "
-            f"--world {config.world} --keep-readout` first."
+            f"nothing reads outcomes out of what {config.model} imagines; run `nextstate evaluate "
+            f"--model {config.model} --world {config.world} --keep-readout` first."
         )
     choices = min(config.choices, len(world.skills))
     horizon = config.horizon or HORIZON.get(config.world, 30)
@@ -105,7 +102,11 @@ def _print(config: Config, told: dict[str, Any], choices: int) -> None:
     columns = {"words": "words", "held_out": "held out", "unheard": "unheard words", "motor": "motor commands"}
     for title in columns.values():
         table.add_column(title, justify="right")
-    for key, title in {"event": "named event", "retrieval": f"retrieval@{choices}", "retrieved": "the other way"}.items():
+    for key, title in {
+        "event": "named event",
+        "retrieval": f"retrieval@{choices}",
+        "retrieved": "the other way",
+    }.items():
         cells = []
         for who in columns:
             figure = told["figures"][who].get(key)

@@ -106,11 +106,15 @@ def make_scenes(
         if progress:
             progress("scenes", len(scenes), count)
     if len(scenes) < count:
-        raise PlanningError(f"only {len(scenes)} of {count} scenes of {world.name} have {choices} skills that can be done.")
+        raise PlanningError(
+            f"only {len(scenes)} of {count} scenes of {world.name} have {choices} skills that can be done."
+        )
     return scenes
 
 
-def play(world: World, instant: Instant, name: str, horizon: int, rng: np.random.Generator) -> tuple[np.ndarray, Future]:
+def play(
+    world: World, instant: Instant, name: str, horizon: int, rng: np.random.Generator
+) -> tuple[np.ndarray, Future]:
     """Commands ``(H, A)`` of a scripted skill from an instant, and what truly comes of them."""
     assert instant.snapshot is not None
     world.restore(instant.snapshot)
@@ -125,7 +129,7 @@ def play(world: World, instant: Instant, name: str, horizon: int, rng: np.random
 
 
 def read(world: World, before: np.ndarray, readout: Readout, model: WorldModel, span: Beliefs) -> list[Future]:
-    """Futures that a model imagined ``(K, H, ...)``, as the frozen readout reads them; pictures are drawn where needed."""
+    """Futures that a model imagined ``(K, H, ...)``, as the frozen readout reads them."""
     horizon = next(iter(span.tensors.values())).shape[1]
     at = instants(horizon)
     felt = {name for name, _ in readout.direct.values()}
@@ -153,7 +157,9 @@ def _side(world: World) -> float:
     return float(world.factors.get("side", 1.0))
 
 
-def _future(world: type[World], before: np.ndarray, outcomes: np.ndarray, events: Mapping[str, bool], side: float) -> Future:
+def _future(
+    world: type[World], before: np.ndarray, outcomes: np.ndarray, events: Mapping[str, bool], side: float
+) -> Future:
     groups = group_indices(world)
     course = Course(before, outcomes[:, groups["body"]], outcomes[:, groups["touch"]], outcomes[-1], events, side)
     return Future(outcomes[instants(len(outcomes))], course)
@@ -165,8 +171,8 @@ class Said:
 
     Args:
         happened: who -> ``(N, K)``, whether what was said happened; who is ``words`` or ``motor``.
-        near, back: who -> ``(N, K)``, whether the true future of the same skill is the nearest of K to the imagined one,
-            and the imagined one of the same skill the nearest to the true one.
+        near: who -> ``(N, K)``, whether of K true futures that of the same skill is nearest to the imagined one.
+        back: who -> ``(N, K)``, whether of K imagined futures that of the same skill is nearest to the true one.
         kinds: ``(N, K)``, held_out or unheard. skills: ``(N, K)``. likeness: ``(N, K)``.
     """
 
@@ -181,7 +187,11 @@ class Said:
 
 
 def judge(
-    world: World, model: WorldModel, director: Director, readout: Readout, scenes: Sequence[Scene],
+    world: World,
+    model: WorldModel,
+    director: Director,
+    readout: Readout,
+    scenes: Sequence[Scene],
     progress: Progress | None = None,
 ) -> Said:
     """Says everything in every scene, and imagines the true commands besides."""
@@ -232,9 +242,9 @@ def judge(
 def figures(said: Said, world: str) -> dict[str, Any]:
     """For the results file: every share with a 95 % bootstrap interval over scenes.
 
-    ``figures`` holds, for *words* (all that was said), its halves *held_out* and *unheard*, and *motor*, the ``event``,
-    ``retrieval`` (true futures by imagined ones) and ``retrieved`` (imagined ones by true ones); ``skills`` the shares of
-    each skill.
+    ``figures`` holds, for *words* (all that was said), its halves *held_out* and *unheard*, and *motor*, the
+    ``event``, ``retrieval`` (true futures by imagined ones) and ``retrieved`` (imagined ones by true ones);
+    ``skills`` the shares of each skill.
     """
     measures = {"event": said.happened, "retrieval": said.near, "retrieved": said.back}
 

@@ -7,7 +7,6 @@ network, Bishop 1994), since there are two ways around a thing and their mean ru
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -18,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.actions.text import Sentence, check_known, check_said, nearest, occurring
-from nextstate.models.dynamics import Interaction, relative_features
-from nextstate.models.heads import THOUGHT, Head, HeadShape
+from nextstate.models.dynamics import PACE, Interaction, relative_features
+from nextstate.models.heads import FAR, THOUGHT, Head, HeadShape
 from nextstate.models.language.minilm import MEANING, minilm
 
 SAID = 64
@@ -27,6 +26,9 @@ SAID = 64
 
 LOOKS, HEARD = 4, 48
 """Times that a sentence is looked over, and numbers kept of each."""
+
+POINTS = 4
+"""Things that are looked at because of what was said: the body, what is named, what it is to go to."""
 
 WAYS = 4
 """Commands that are considered at a time."""
@@ -57,7 +59,9 @@ class Hearing(nn.Module):
         self.recognise = nn.Linear(words, SAID, bias=False)
         nn.init.zeros_(self.recognise.weight)
 
-    def forward(self, meaning: Tensor, length: Tensor, known: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, meaning: Tensor, length: Tensor, known: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         """
         Args:
             meaning: ``(N, L, 384)`` of pieces, of which the first `length` ``(N,)`` count. known: ``(N, V)``.
@@ -107,7 +111,10 @@ class Director(Head):
         self.identity = nn.Parameter(0.1 * torch.randn(shape.things, width))
         self.layers = nn.ModuleList(Interaction(width, 32, 2 * width) for _ in range(2))
         self.norm = nn.LayerNorm(width)
-        self.think = nn.Linear(shape.things * width + width + SAID, 2 * THOUGHT)
+        self.point, self.pointed = nn.Linear(SAID, POINTS * width), nn.Linear(width, width, bias=False)
+        known_of_points = POINTS * (width + 2) + 2 * POINTS * (POINTS - 1) // 2
+        self.think = nn.Linear(known_of_points + width + SAID, 2 * THOUGHT)
+        self.ponder = nn.Linear(2 * THOUGHT, 2 * THOUGHT)
         self.decide = nn.Linear(2 * THOUGHT, WAYS * (1 + 2 * shape.action))
         self.naming = nn.Linear(SAID, len(self.skills))
         self.register_buffer("gists", torch.zeros(len(self.sentences), MEANING, dtype=torch.float16))
@@ -128,8 +135,15 @@ class Director(Head):
         relative = relative_features(places).to(tokens.dtype)
         for layer in self.layers:
             tokens = layer(tokens, relative)
-        thought = torch.cat([self.norm(tokens).flatten(1), felt, said], dim=-1)
-        told = self.decide(F.silu(self.think(thought))).float()
+        tokens = self.norm(tokens)
+        # Words speak of some of the things: those are what it looks at, and at where they are from one another.
+        wanted = self.point(said).view(len(said), POINTS, -1)
+        share = (wanted @ self.pointed(tokens).transpose(1, 2) / tokens.shape[-1] ** 0.5).float().softmax(dim=-1)
+        spots, (one, two) = share @ places, torch.triu_indices(POINTS, POINTS, 1)
+        gaps = ((spots[:, one] - spots[:, two]) / PACE).clamp(-FAR, FAR)
+        parts = [(share.to(tokens.dtype) @ tokens).flatten(1), 3 * spots.flatten(1), gaps.flatten(1), felt, said]
+        thought = F.silu(self.think(torch.cat(parts, dim=-1)))
+        told = self.decide(F.silu(self.ponder(thought))).float()
         logits, rest = told.tensor_split([WAYS], dim=-1)
         mean, spread = rest.view(len(told), WAYS, 2 * self.shape.action).chunk(2, dim=-1)
         return logits, 1.1 * mean.tanh(), STEADY + F.softplus(spread - STEADY - 1)
@@ -155,7 +169,7 @@ class Director(Head):
         check_known(found, self._numbers)
         return found
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def hear(self, sentences: Sequence[Sentence]) -> Tensor:
         """What is said, ``(N, 64)``."""
         meaning, length = padded([sentence.meaning for sentence in sentences])
@@ -164,6 +178,7 @@ class Director(Head):
         heard: Tensor = self.hearing(meaning.to(device), length.to(device), known.to(device))
         return heard
 
+    @torch.no_grad()
     def heard_as(self, said: Tensor) -> list[tuple[str, float]]:
         """As which skill each instruction ``(N, 64)`` is heard, and how surely."""
         chances = self.naming(said).softmax(dim=-1).max(dim=-1)
@@ -178,9 +193,7 @@ class Director(Head):
         return cls(shape, facts["known"], facts["sentences"], facts["skills"])
 
 
-def director_loss(
-    director: Director, state: Mapping[str, Tensor], said: Tensor, action: Tensor
-) -> Tensor:
+def director_loss(director: Director, state: Mapping[str, Tensor], said: Tensor, action: Tensor) -> Tensor:
     """How unlikely commands ``(N, A)`` are, in nats a number, mean over the batch."""
     logits, means, spreads = director(state, said)
     off = (action[:, None] - means) / spreads.exp()

@@ -32,8 +32,12 @@ SENTENCES, EACH = 64, 4
 
 RATE, AVERAGED = 1e-3, 0.1
 
-AHEAD, APART = 32, 8
-"""Steps that are imagined under recorded commands, and steps between the frames that they begin at."""
+BEGINNING = 40
+"""Steps of an episode that are learned from: later what was asked for is done, and there is nothing more to decide."""
+
+AHEAD, APART, STRAY, CHUNK = 24, 4, 0.8, 256
+"""Steps that are imagined, steps between the frames that they begin at, the largest standard deviation of what disturbs
+commands meanwhile, and futures imagined together."""
 
 NEARBY = 4
 """Sentences of each skill that go with the director, to tell how far another is off."""
@@ -117,46 +121,87 @@ class Shown:
         return {n: v[rows].float() for n, v in self.state.items()}, self.action[rows], skill
 
 
-def show_episodes(
-    model: StateModel, cache: Cache, episodes: np.ndarray, skills: Sequence[int], show: Show | None = None
-) -> Shown:
-    """Frames of some episodes, seen; and what the model imagines from every eighth of them under the same commands.
+@dataclass(frozen=True)
+class Seen:
+    """E episodes as a model sees them: state ``(E, T, ...)`` of each frame, and the commands that followed ``(E, T, A)``."""
 
-    The latter are where the director will have to find its way: among states that are not quite what is ever seen.
+    state: Mapping[str, Tensor]
+    action: Tensor
 
-    Args:
-        skills: number of the skill of each episode.
-    """
-    device, dtype = model.device, choose_dtype("auto", model.device)
-    names = list(model.spec.modalities)
-    kept: dict[str, list[Tensor]] = {}
-    for done, (episode, skill) in enumerate(zip(episodes, skills, strict=True)):
-        rows = slice(int(cache.starts[episode]), int(cache.starts[episode] + cache.lengths[episode]))
-        # The last state of an episode is followed by no command.
-        action = torch.from_numpy(np.asarray(cache.arrays["action"][rows])[:-1]).to(device).float()
-        with torch.no_grad(), autocast(device, dtype):
-            frames = to_tensors({n: np.asarray(cache.arrays[n][rows][:-1]) for n in names}, device)
-            seen = {n: v.float() for n, v in model.recall(frames).items()}
-            first = torch.arange(0, len(action) - APART, APART, device=device)
-            ahead = min(AHEAD, len(action))
-            steps = (first[:, None] + torch.arange(ahead, device=device)).clamp_max(len(action) - 1)
-            span = model.foresee(
-                {**{n: seen[n][first] for n in model.state}, "memory": model.blank(len(first))}, action[steps]
-            )
-        # After the last command there is no more to learn; the state before each is what it was said in.
-        real = first[:, None] + torch.arange(1, ahead + 1, device=device) < len(action)
-        parts = [(looked_at(model, seen), action)]
-        later = (first[:, None] + torch.arange(1, ahead + 1, device=device))[real]
-        parts.append((looked_at(model, {n: span[n][real] for n in model.state}), action[later]))
-        for state, told in parts:
-            for name, value in state.items():
-                kept.setdefault(name, []).append(value.half())
-            kept.setdefault("action", []).append(told)
-            kept.setdefault("skill", []).append(torch.full((len(told),), skill, device=device))
-        if show:
-            show("looking", done + 1, len(episodes))
-    joined = {n: torch.cat(v) for n, v in kept.items()}
-    return Shown.of({n: joined[n] for n in ("places", "codes", "felt")}, joined["action"], joined["skill"])
+    @staticmethod
+    def of(model: StateModel, cache: Cache, episodes: np.ndarray, show: Show | None = None) -> Seen:
+        """Looks at the beginnings of some episodes."""
+        device, dtype = model.device, choose_dtype("auto", model.device)
+        length = min(BEGINNING, int(cache.lengths[episodes].min()) - 1)
+        kept: dict[str, list[Tensor]] = {}
+        for done, first in enumerate(cache.starts[episodes].tolist()):
+            rows = slice(first, first + length)
+            frames = to_tensors({n: np.array(cache.arrays[n][rows]) for n in model.spec.modalities}, device)
+            with torch.no_grad(), autocast(device, dtype):
+                seen = model.recall(frames)
+            for name in model.state:
+                kept.setdefault(name, []).append(seen[name].float())
+            if show:
+                show("looking", done + 1, len(episodes))
+        actions = [
+            np.array(cache.arrays["action"][first : first + length]) for first in cache.starts[episodes].tolist()
+        ]
+        return Seen(
+            {n: torch.stack(v) for n, v in kept.items()}, torch.from_numpy(np.stack(actions)).float().to(device)
+        )
+
+    def shown(self, model: StateModel, skills: np.ndarray, seed: int = 0, show: Show | None = None) -> Shown:
+        """All these states, and those that the model imagines from some of them under commands that go astray and back.
+
+        Who only ever sees what a good command led to learns to do again what it just did, and is lost where it errs. So
+        commands are disturbed in imagination, and what is learned there is the recorded command and half of what was
+        missed so far: a body is where the sum of its commands took it (noise injection as in Laskey et al. 2017,
+        https://arxiv.org/abs/1703.09327).
+
+        Args:
+            skills: ``(E,)``.
+        """
+        count, length = self.action.shape[:2]
+        skill = torch.from_numpy(skills).to(self.action.device)
+        flat = {n: v.flatten(0, 1) for n, v in self.state.items()}
+        parts = [(looked_at(model, flat), self.action.flatten(0, 1), skill.repeat_interleave(length))]
+        generator = torch.Generator().manual_seed(seed)
+        starts = range(0, length - APART, APART)
+        for done, first in enumerate(starts):
+            for rows in torch.arange(count).split(CHUNK):
+                state = {n: v[rows, first] for n, v in self.state.items()}
+                parts += self._strayed(model, state, rows, first, skill[rows], generator)
+            if show:
+                show("imagining", done + 1, len(starts))
+        joined = [torch.cat([part[i] for part in parts]) for i in (1, 2)]
+        names = parts[0][0]
+        return Shown.of({n: torch.cat([part[0][n].half() for part in parts]) for n in names}, joined[0], joined[1])
+
+    def _strayed(
+        self,
+        model: StateModel,
+        state: dict[str, Tensor],
+        rows: Tensor,
+        first: int,
+        skill: Tensor,
+        generator: torch.Generator,
+    ) -> list[tuple[dict[str, Tensor], Tensor, Tensor]]:
+        memory, found = model.blank(len(rows)), []
+        behind = torch.zeros_like(self.action[rows, 0])
+        # Some are hardly disturbed, some much; a disturbance lasts for a few steps.
+        size = STRAY * torch.rand(len(rows), 1, generator=generator)
+        push = torch.zeros_like(behind)
+        for step in range(first, min(first + AHEAD, self.action.shape[1])):
+            right = (self.action[rows, step] + behind / 2).clamp(-1, 1)
+            if step > first:
+                found.append((looked_at(model, state), right, skill))
+            anew = torch.rand(len(rows), 1, generator=generator) < 0.4
+            push = torch.where(anew, size * torch.randn(push.shape, generator=generator), push)
+            done = (right + push.to(right.device)).clamp(-1, 1)
+            behind = behind + self.action[rows, step] - done
+            with torch.no_grad(), model.precision(len(rows)):
+                state, memory = model.dynamics(state, memory, done)
+        return found
 
 
 @dataclass(frozen=True)
@@ -180,7 +225,9 @@ class Instructed:
         episodes = np.flatnonzero(instructions(cache))
         tasks = [cache.tasks[episode] for episode in episodes]
         world = WORLDS.get(str(cache.world))
-        skill_of = {text: name for name, skill in (world.skills if world else {}).items() for text in skill.instructions}
+        skill_of = {
+            text: name for name, skill in (world.skills if world else {}).items() for text in skill.instructions
+        }
         if world is None or world.name not in WRITTEN or not set(tasks) <= skill_of.keys():
             skill_of = {task: task for task in tasks}
             asked: dict[str, Sequence[str]] = {task: (task,) for task in sorted(set(tasks))}
@@ -202,9 +249,7 @@ def learn_director(
     device, dtype = model.device, choose_dtype("auto", model.device)
     torch.manual_seed(seed)
     state = shown.state
-    shape = HeadShape(
-        state["places"].shape[1], state["codes"].shape[2], state["felt"].shape[1], model.spec.action_size
-    )
+    shape = HeadShape(state["places"].shape[1], state["codes"].shape[2], state["felt"].shape[1], model.spec.action_size)
     near = [int(f) + i for f, n in zip(heard.first, heard.count, strict=True) for i in range(min(NEARBY, int(n)))]
     director = Director(shape, heard.words, [heard.texts[i] for i in near], heard.skills).to(device)
     gists = np.stack([gist(heard.meaning[i, : heard.length[i]].numpy()) for i in near])
@@ -220,7 +265,10 @@ def learn_director(
             heard.meaning[numbers], heard.length[numbers], heard.known[numbers], generator if learning else None
         )
         wrong = F.cross_entropy(director.naming(said), skill, label_smoothing=0.1)
-        return {"commands": director_loss(director, states, said.repeat_interleave(EACH, dim=0), action), "naming": wrong}
+        return {
+            "commands": director_loss(director, states, said.repeat_interleave(EACH, dim=0), action),
+            "naming": wrong,
+        }
 
     for step in range(steps):
         with autocast(device, dtype):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 
 from nextstate.errors import UnknownNameError
@@ -30,7 +30,8 @@ class Phrases:
     """Ways to ask for one skill.
 
     Args:
-        trained: to learn from. held_out: other patterns of the same words. unheard: with words that are in no trained one.
+        trained: to learn from. held_out: other patterns of the same words.
+        unheard: with words that are in no trained one.
     """
 
     trained: tuple[str, ...]
@@ -42,7 +43,7 @@ Asked = Mapping[str, Phrases]
 """Skill -> ways to ask for it."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def paraphrases(world: str) -> Asked:
     """All ways to ask for the skills of a world; raises `UnknownNameError` where nobody wrote any."""
     if world not in WRITTEN:

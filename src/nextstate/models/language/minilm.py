@@ -53,9 +53,7 @@ class _Layer(nn.Module):
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
         count, length, width = tokens.shape
         apart = (count, length, self.heads, width // self.heads)
-        query, key, value = (
-            layer(tokens).view(apart).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )
+        query, key, value = (layer(tokens).view(apart).transpose(1, 2) for layer in (self.query, self.key, self.value))
         heard = F.scaled_dot_product_attention(query, key, value, attn_mask=there[:, None, None])
         tokens = self.norm_out(tokens + self.out(heard.transpose(1, 2).reshape(count, length, width)))
         done: Tensor = self.norm(tokens + self.conclude(F.gelu(self.think(tokens))))
