@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextstate.actions.text import Sentence, check_known, check_said, occurring, split_words, vocabulary
+from nextstate.actions.text import Sentence, check_known, check_said, gist, occurring, split_words, vocabulary
 from nextstate.cli import main
 from nextstate.data.recording import Plan, record
 from nextstate.errors import CheckpointError, InstructionError, MissingExtraError, UnknownNameError
@@ -61,8 +61,9 @@ def director() -> Director:
     made = Director(SHAPE, vocabulary(SAYINGS), SAYINGS, ("left", "right", "anywhere"))
     optimiser = Optimiser(made, 3e-3, muon=False)
     meaning, length = directors.padded(reader(SAYINGS))
+    made.gists.copy_(torch.from_numpy(np.stack([gist(m) for m in reader(SAYINGS)])))
     known = torch.from_numpy(np.stack([occurring(text, made._numbers) for text in SAYINGS]))
-    for step in range(150):
+    for step in range(100):
         generator = torch.Generator().manual_seed(step)
         which = torch.randint(3, (64,), generator=generator)
         either = torch.where(torch.rand(64, generator=generator) < 0.5, -1.0, 1.0)
@@ -70,7 +71,7 @@ def director() -> Director:
         action = torch.stack([0.9 * sign, torch.zeros(64)], dim=1)
         said = made.hearing(meaning[which], length[which], known[which], generator)
         director_loss(made, state(64, step), said, action).backward()  # type: ignore[no-untyped-call]
-        optimiser.step(1.0 - step / 150)
+        optimiser.step(1.0 - step / 100)
     return made.eval()
 
 
@@ -97,7 +98,7 @@ def test_bad_instructions_are_told_what_is_wrong(director: Director) -> None:
     for nothing in ("", "  \n", "?!"):
         with pytest.raises(InstructionError, match="say what is to be done"):
             director.listen(nothing)
-    with pytest.raises(InstructionError, match=r"none of the words.*nearest|Nearest.*'go .*similarity -?0\.\d\d"):
+    with pytest.raises(InstructionError, match=r"none of the words.*Nearest.*'go .*similarity -?0\.\d\d"):
         director.listen("quousque tandem")
     with pytest.raises(InstructionError, match="similarity 0.12"):
         check_known(Sentence("xyz", np.zeros((1, 3)), np.zeros(1), "go left", 0.12), {"go": 0})
@@ -125,8 +126,6 @@ def test_without_the_package_it_says_which_extra(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(importlib.util.find_spec("tokenizers") is None, reason="needs the extra words")
 @pytest.mark.skipif(not packages.installed(packages.MINILM), reason="needs the weights of the extra words")
 def test_the_pretrained_reader_knows_what_means_the_same() -> None:
-    from nextstate.actions.text import gist
-
     one, same, other = (gist(m) for m in MiniLM()(["push the red box", "shove the crimson crate", "open the drawer"]))
     assert one @ same > one @ other + 0.1
 

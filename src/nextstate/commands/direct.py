@@ -18,8 +18,9 @@ class Config:
 
     model: Path
     """Folder of a model, or the world of a shipped one; its own weights stay as they are."""
-    data: Path
-    """LeRobot v3 dataset in which some episodes are asked for in words (`nextstate record --skill-fraction`)."""
+    data: tuple[Path, ...]
+    """LeRobot v3 datasets of one world in which some episodes are asked for in words (`nextstate record
+    --skill-fraction`)."""
     steps: int = 3000
     """Steps of learning."""
     seed: int = 0
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> int:
     from nextstate.models.director import Director
     from nextstate.models.folders import checksum, folder_of
     from nextstate.models.pretrained import WEIGHTS, from_pretrained
-    from nextstate.policies.directing import Heard, Instructed, Seen, learn_director
+    from nextstate.policies.directing import Heard, Instructed, Seen, Shown, learn_director
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
@@ -50,9 +51,9 @@ def main(argv: list[str]) -> int:
     settle_threads()
     model, folder = outlined(from_pretrained(config.model)), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
-    cache = open_cache(config.data)
+    caches = [open_cache(data) for data in config.data]
     settings = {
-        "data": cache.fingerprint,
+        "data": [cache.fingerprint for cache in caches],
         "steps": config.steps,
         "seed": config.seed,
         "weights": checksum(folder_of(config.model) / WEIGHTS),
@@ -60,8 +61,9 @@ def main(argv: list[str]) -> int:
     if learned_before(folder / Director.file(), settings):
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
-    found = Instructed.of(cache)
-    held = found.held_out
+    found = [Instructed.of(cache) for cache in caches]
+    if any(part.asked.keys() != found[0].asked.keys() for part in found):
+        raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
     with ExitStack() as stack:
         bars, now = one_bar_at_a_time(stack, bar), {}
 
@@ -71,16 +73,22 @@ def main(argv: list[str]) -> int:
                 now[what] = bars(what)
             now[what](done, total)
 
-        heard = Heard.of(found.asked, show)
-        parts = []
-        for side in (~held, held):
-            now.clear()
-            seen = Seen.of(model, cache, found.episodes[side], show)
-            parts.append(seen.shown(model, found.skills[side], config.seed, show))
-        director, errors = learn_director(model, parts[0], parts[1], heard, config.steps, config.seed, show)
+        heard = Heard.of(found[0].asked, show)
+        sides: list[list[Shown]] = [[], []]
+        for cache, part in zip(caches, found, strict=True):
+            for side, rows in zip(sides, (~part.held_out, part.held_out), strict=True):
+                now.clear()
+                seen = Seen.of(model, cache, part.episodes[rows], show)
+                side.append(seen.shown(model, part.skills[rows], config.seed, show))
+        learned, held = (Shown.joined(side) for side in sides)
+        director, errors = learn_director(model, learned, held, heard, config.steps, config.seed, show)
     path = director.save(folder)
     told = {key: round(value, 4) for key, value in errors.items()}
-    counts = {"episodes": int((~held).sum()), "skills": len(found.asked), "sentences": len(heard.texts)}
+    counts = {
+        "episodes": sum(int((~part.held_out).sum()) for part in found),
+        "skills": len(heard.skills),
+        "sentences": len(heard.texts),
+    }
     record = {**provenance(f"nextstate direct {shlex.join(argv)}"), "settings": settings, **counts, "errors": told}
     write_json(path.with_suffix(".json"), record)
     shown = ", ".join(f"{key} {value:g}" for key, value in told.items())

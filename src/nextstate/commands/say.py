@@ -29,7 +29,7 @@ class Config:
     choices: int = CHOICES
     """Instructions at each, or as many as the world has skills."""
     horizon: int = 0
-    """Steps to foresee; 0 for 30, in `grasp` 40."""
+    """Steps to foresee; 0 for 40, in `spill` 30."""
     seed: int = 0
     """Of the scenes and the words: 0 is for results, others for trying things out."""
     director: Path | None = None
@@ -38,7 +38,7 @@ class Config:
     """JSON file of the results."""
 
 
-HORIZON = {"grasp": 40}
+HORIZON = {"spill": 30}
 
 
 def main(argv: list[str]) -> int:
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> int:
             f"--model {config.model} --world {config.world} --keep-readout` first."
         )
     choices = min(config.choices, len(world.skills))
-    horizon = config.horizon or HORIZON.get(config.world, 30)
+    horizon = config.horizon or HORIZON.get(config.world, 40)
     with ExitStack() as stack:
         bars, now = one_bar_at_a_time(stack, bar), {}
 

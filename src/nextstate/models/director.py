@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.actions.text import Sentence, check_known, check_said, nearest, occurring
-from nextstate.models.dynamics import PACE, Interaction, relative_features
-from nextstate.models.heads import FAR, THOUGHT, Head, HeadShape
+from nextstate.models.dynamics import RELATIVE, relative_features
+from nextstate.models.heads import THOUGHT, Head, HeadShape
 from nextstate.models.language.minilm import MEANING, minilm
 
 SAID = 64
@@ -109,11 +109,11 @@ class Director(Head):
         self.thing = nn.Linear(shape.code + 2, width)
         self.feel, self.say = nn.Linear(max(shape.proprio, 1), width), nn.Linear(SAID, 2 * width)
         self.identity = nn.Parameter(0.1 * torch.randn(shape.things, width))
-        self.layers = nn.ModuleList(Interaction(width, 32, 2 * width) for _ in range(2))
+        self.consider, self.conclude = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.norm = nn.LayerNorm(width)
         self.point, self.pointed = nn.Linear(SAID, POINTS * width), nn.Linear(width, width, bias=False)
-        known_of_points = POINTS * (width + 2) + 2 * POINTS * (POINTS - 1) // 2
-        self.think = nn.Linear(known_of_points + width + SAID, 2 * THOUGHT)
+        pairs = POINTS * (POINTS - 1) // 2
+        self.think = nn.Linear(POINTS * (width + 2) + pairs * RELATIVE + width + SAID, 2 * THOUGHT)
         self.ponder = nn.Linear(2 * THOUGHT, 2 * THOUGHT)
         self.decide = nn.Linear(2 * THOUGHT, WAYS * (1 + 2 * shape.action))
         self.naming = nn.Linear(SAID, len(self.skills))
@@ -132,16 +132,14 @@ class Director(Head):
         felt, (scale, shift) = self.feel(state["felt"]), self.say(said).chunk(2, dim=-1)
         tokens = self.thing(torch.cat([state["codes"], 3 * places], dim=-1)) + self.identity
         tokens = (tokens + felt[:, None]) * (1 + scale[:, None]) + shift[:, None]
-        relative = relative_features(places).to(tokens.dtype)
-        for layer in self.layers:
-            tokens = layer(tokens, relative)
-        tokens = self.norm(tokens)
-        # Words speak of some of the things: those are what it looks at, and at where they are from one another.
+        tokens = self.norm(tokens + self.conclude(F.silu(self.consider(tokens))))
+        # Words speak of some of the things: those are what it looks at, and at how they lie to one another.
         wanted = self.point(said).view(len(said), POINTS, -1)
         share = (wanted @ self.pointed(tokens).transpose(1, 2) / tokens.shape[-1] ** 0.5).float().softmax(dim=-1)
         spots, (one, two) = share @ places, torch.triu_indices(POINTS, POINTS, 1)
-        gaps = ((spots[:, one] - spots[:, two]) / PACE).clamp(-FAR, FAR)
-        parts = [(share.to(tokens.dtype) @ tokens).flatten(1), 3 * spots.flatten(1), gaps.flatten(1), felt, said]
+        between = relative_features(spots)[:, one, two]
+        looked = (share.to(tokens.dtype) @ tokens).flatten(1)
+        parts = [looked, 3 * spots.flatten(1), between.flatten(1), felt, said]
         thought = F.silu(self.think(torch.cat(parts, dim=-1)))
         told = self.decide(F.silu(self.ponder(thought))).float()
         logits, rest = told.tensor_split([WAYS], dim=-1)

@@ -14,6 +14,7 @@ from nextstate.actions.text import gist, occurring, vocabulary
 from nextstate.data import Cache
 from nextstate.data.instructed import instructions
 from nextstate.data.windows import is_validation
+from nextstate.errors import DatasetError
 from nextstate.imagination.saying import looked_at
 from nextstate.models.director import Director, director_loss, padded
 from nextstate.models.heads import HeadShape
@@ -27,7 +28,7 @@ from nextstate.training.trainable import to_tensors
 from nextstate.worlds import WORLDS
 from nextstate.worlds.paraphrases import WRITTEN, paraphrases
 
-SENTENCES, EACH = 64, 4
+SENTENCES, EACH = 32, 8
 """Instructions of a step, and states in which each is followed."""
 
 RATE, AVERAGED = 1e-3, 0.1
@@ -112,6 +113,12 @@ class Shown:
         order = torch.argsort(skill, stable=True)
         return Shown({n: v[order] for n, v in state.items()}, action[order], skill[order])
 
+    @staticmethod
+    def joined(parts: Sequence[Shown]) -> Shown:
+        """All of several."""
+        state = {n: torch.cat([part.state[n] for part in parts]) for n in parts[0].state}
+        return Shown.of(state, torch.cat([p.action for p in parts]), torch.cat([p.skill for p in parts]))
+
     def some(self, sentences: int, each: int, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """States ``(sentences * each, ...)`` with their commands, `each` in a row of the same skill, and the skills
         ``(sentences,)``; a skill comes as often as it was shown."""
@@ -123,7 +130,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Seen:
-    """E episodes as a model sees them: state ``(E, T, ...)`` of each frame, and the commands that followed ``(E, T, A)``."""
+    """E episodes as a model sees them: the state ``(E, T, ...)`` of each frame, and the command that followed."""
 
     state: Mapping[str, Tensor]
     action: Tensor
@@ -221,7 +228,7 @@ class Instructed:
 
     @staticmethod
     def of(cache: Cache) -> Instructed:
-        """Raises `DatasetError` when no episode has an instruction."""
+        """Raises `DatasetError` when hardly any episode has an instruction."""
         episodes = np.flatnonzero(instructions(cache))
         tasks = [cache.tasks[episode] for episode in episodes]
         world = WORLDS.get(str(cache.world))
@@ -235,7 +242,12 @@ class Instructed:
             asked = {name: phrases.trained for name, phrases in paraphrases(world.name).items()}
         names = list(asked)
         skills = np.array([names.index(skill_of[task]) for task in tasks])
-        return Instructed(asked, episodes, skills, is_validation(cache.episodes)[episodes])
+        held_out = is_validation(cache.episodes)[episodes]
+        if held_out.all() or not held_out.any():
+            held_out = np.arange(len(episodes)) == len(episodes) - 1
+        if held_out.all():
+            raise DatasetError("only one episode has an instruction, and none is left to learn from; record more.")
+        return Instructed(asked, episodes, skills, held_out)
 
 
 def learn_director(
