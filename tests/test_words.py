@@ -100,7 +100,7 @@ def test_bad_instructions_are_told_what_is_wrong(director: Director) -> None:
             director.listen(nothing)
     with pytest.raises(InstructionError, match=r"none of the words.*Nearest.*'go .*similarity -?0\.\d\d"):
         director.listen("quousque tandem")
-    with pytest.raises(InstructionError, match="similarity 0.12"):
+    with pytest.raises(InstructionError, match=r"similarity 0\.12"):
         check_known(Sentence("xyz", np.zeros((1, 3)), np.zeros(1), "go left", 0.12), {"go": 0})
     assert check_said(" push it ", "x") == "push it"
 
