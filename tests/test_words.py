@@ -211,7 +211,7 @@ def test_shares_stand_with_their_intervals() -> None:
     kinds = np.array([["held_out", "unheard"]] * 10)
     half = np.arange(20).reshape(10, 2) % 2 == 0
     all_of_them = np.ones_like(half)
-    both = {"words": half, "motor": all_of_them}
+    both = {"words": half, "motor": all_of_them, "again": all_of_them}
     skills = np.array([["push_red_left", "push_red_right"]] * 10)
     said = Said(both, both, both, kinds, skills, half * 0.5, np.full(10, 4), np.full(10, 3))
     found = figures(said, "push")

@@ -99,7 +99,13 @@ def _print(config: Config, told: dict[str, Any], choices: int) -> None:
 
     size = f"{config.scenes} scenes x {choices} instructions"
     table = Table("", title=f"{config.world}, {size}: {config.model}", title_justify="left", box=None)
-    columns = {"words": "words", "held_out": "held out", "unheard": "unheard words", "motor": "motor commands"}
+    columns = {
+        "words": "words",
+        "held_out": "held out",
+        "unheard": "unheard words",
+        "motor": "motor commands",
+        "again": "script again",
+    }
     for title in columns.values():
         table.add_column(title, justify="right")
     for key, title in {

@@ -2,7 +2,8 @@
 
 In held-out scenes the world's scripted skills are played out from one instant, and those that do what they are named
 after are asked for in words that were never learned from. The same model also imagines the true commands of each skill
-(*motor*): what it misses then is its own error, and what is missed beyond that is the words'.
+(*motor*): what it misses then is its own error, and what is missed beyond that is the words'. And the script plays
+once more with other dice (*again*): what a sentence leaves open, such as from which side to push, nobody can know.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Scene:
 
     Args:
         skills: their names. texts: what is said. kinds: held_out or unheard, for each.
-        commands: ``(K, H, A)`` of the scripted skills. truth: K futures. tried: skills that the scene allows, and done:
+        commands: ``(K, H, A)`` of the scripted skills. truth: K futures. again: the same scripts with other dice. tried: skills that the scene allows, and done:
             those of them that do what they are named after.
     """
 
@@ -66,6 +67,7 @@ class Scene:
     kinds: Sequence[str]
     commands: np.ndarray
     truth: Sequence[Future]
+    again: Sequence[Future]
     tried: int
     done: int
 
@@ -102,7 +104,8 @@ def make_scenes(
             texts.append(sentences[int(rng.integers(len(sentences)))])
         commands = np.stack([played[name][0] for name in chosen])
         truth = [played[name][1] for name in chosen]
-        scenes.append(Scene(instant, chosen, texts, kinds, commands, truth, len(able), len(done)))
+        again = [play(world, instant, name, horizon, rng)[1] for name in chosen]
+        scenes.append(Scene(instant, chosen, texts, kinds, commands, truth, again, len(able), len(done)))
         if progress:
             progress("scenes", len(scenes), count)
     if len(scenes) < count:
@@ -170,7 +173,7 @@ class Said:
     """What came of N scenes with K instructions each.
 
     Args:
-        happened: who -> ``(N, K)``, whether what was said happened; who is ``words`` or ``motor``.
+        happened: who -> ``(N, K)``, whether what was said happened; who is ``words``, ``motor`` or ``again``.
         near: who -> ``(N, K)``, whether of K true futures that of the same skill is nearest to the imagined one.
         back: who -> ``(N, K)``, whether of K imagined futures that of the same skill is nearest to the true one.
         kinds: ``(N, K)``, held_out or unheard. skills: ``(N, K)``. likeness: ``(N, K)``.
@@ -196,7 +199,7 @@ def judge(
 ) -> Said:
     """Says everything in every scene, and imagines the true commands besides."""
     eye, name = outlined(model), world.name
-    imagined: dict[str, list[list[Future]]] = {"words": [], "motor": []}
+    imagined: dict[str, list[list[Future]]] = {"words": [], "motor": [], "again": [list(s.again) for s in scenes]}
     likeness = []
     for number, scene in enumerate(scenes):
         assert scene.instant.snapshot is not None
@@ -242,7 +245,7 @@ def judge(
 def figures(said: Said, world: str) -> dict[str, Any]:
     """For the results file: every share with a 95 % bootstrap interval over scenes.
 
-    ``figures`` holds, for *words* (all that was said), its halves *held_out* and *unheard*, and *motor*, the
+    ``figures`` holds, for *words* (all that was said), its halves *held_out* and *unheard*, *motor* and *again*, the
     ``event``, ``retrieval`` (true futures by imagined ones) and ``retrieved`` (imagined ones by true ones);
     ``skills`` the shares of each skill.
     """
@@ -256,11 +259,12 @@ def figures(said: Said, world: str) -> dict[str, Any]:
         "words": shares("words", everything),
         **{kind: shares("words", said.kinds == kind) for kind in ("held_out", "unheard")},
         "motor": shares("motor", everything),
+        "again": shares("again", everything),
     }
     skills = {}
     for name in np.unique(said.skills):
         mine = said.skills == name
-        row = {f"{who}_{m}": float(v[who][mine].mean()) for who in ("words", "motor") for m, v in measures.items()}
+        row = {f"{who}_{m}": float(v[who][mine].mean()) for who in said.happened for m, v in measures.items()}
         skills[str(name)] = {"count": int(mine.sum()), **{key: round(value, 4) for key, value in row.items()}}
     choices = said.kinds.shape[1]
     return {
