@@ -57,7 +57,8 @@ class Scene:
 
     Args:
         skills: their names. texts: what is said. kinds: held_out or unheard, for each.
-        commands: ``(K, H, A)`` of the scripted skills. truth: K futures. again: the same scripts with other dice. tried: skills that the scene allows, and done:
+        commands: ``(K, H, A)`` of the scripted skills. truth: K futures. again: the same scripts with other dice.
+        tried: skills that the scene allows, and done:
             those of them that do what they are named after.
     """
 
