@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,8 @@ def main(argv: list[str]) -> int:
     if any(part.asked.keys() != found[0].asked.keys() for part in found):
         raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
     with ExitStack() as stack:
-        bars, now = one_bar_at_a_time(stack, bar), {}
+        bars = one_bar_at_a_time(stack, bar)
+        now: dict[str, Callable[[int, int], None]] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in now:

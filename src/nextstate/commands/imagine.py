@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nextstate.imagination import Futures, Instant
+    from nextstate.imagination.saying import Told
     from nextstate.models.director import Director
     from nextstate.worlds import World
 
@@ -76,7 +77,9 @@ def main(argv: list[str]) -> int:
     instant = reach(world, config.seed, config.step, before, model.spec.context)
     assert instant.snapshot is not None
     wanted = [name for name in model.spec.modalities if name in world.modalities]
-    futures, names, said = None, [], []
+    futures: Futures | None = None
+    names: list[str] = []
+    said: list[Told] = []
     if config.say:
         director = _director(config.model)
         futures, said = compare_said(model, director, world, instant, config.say, config.horizon, wanted, config.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def main(argv: list[str]) -> int:
     choices = min(config.choices, len(world.skills))
     horizon = config.horizon or HORIZON.get(config.world, 40)
     with ExitStack() as stack:
-        bars, now = one_bar_at_a_time(stack, bar), {}
+        bars = one_bar_at_a_time(stack, bar)
+        now: dict[str, Callable[[int, int], None]] = {}
 
         def show(what: str, done: int, total: int) -> None:
             if what not in now:

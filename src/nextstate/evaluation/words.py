@@ -84,7 +84,8 @@ def make_scenes(
     """
     if world.name not in NAMED:
         raise UnknownNameError("world with words", world.name, NAMED)
-    asked, scenes = paraphrases(world.name), []
+    asked = paraphrases(world.name)
+    scenes: list[Scene] = []
     for candidate in range(count * PATIENCE):
         if len(scenes) == count:
             break

@@ -149,7 +149,8 @@ class Director(Head):
     def command(self, state: Mapping[str, Tensor], said: Tensor) -> Tensor:
         """The likeliest way to go on, ``(N, A)`` in [-1, 1]."""
         logits, means, _ = self(state, said)
-        return means[torch.arange(len(means)), logits.argmax(dim=-1)].clamp(-1, 1)
+        likeliest: Tensor = means[torch.arange(len(means)), logits.argmax(dim=-1)]
+        return likeliest.clamp(-1, 1)
 
     def listen(self, text: str) -> Sentence:
         """An instruction as it is heard.

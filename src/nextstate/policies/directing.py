@@ -175,14 +175,15 @@ class Seen:
         generator = torch.Generator().manual_seed(seed)
         starts = range(0, length - APART, APART)
         for done, first in enumerate(starts):
-            for rows in torch.arange(count).split(CHUNK):
+            for begin in range(0, count, CHUNK):
+                rows = torch.arange(begin, min(begin + CHUNK, count))
                 state = {n: v[rows, first] for n, v in self.state.items()}
                 parts += self._strayed(model, state, rows, first, skill[rows], generator)
             if show:
                 show("imagining", done + 1, len(starts))
-        joined = [torch.cat([part[i] for part in parts]) for i in (1, 2)]
-        names = parts[0][0]
-        return Shown.of({n: torch.cat([part[0][n].half() for part in parts]) for n in names}, joined[0], joined[1])
+        states, commands, asked = zip(*parts, strict=True)
+        joined = {n: torch.cat([state[n].half() for state in states]) for n in states[0]}
+        return Shown.of(joined, torch.cat(commands), torch.cat(asked))
 
     def _strayed(
         self,

@@ -145,8 +145,8 @@ def _grasp() -> Asked:
             ]
             patterns = _filled(said.stack[0], base=known[base])
             asked[f"stack_{name}_on_{base}"] = _phrases(patterns, known[name], unheard)
-    for skill, (sentences, unheard) in said.drawer.items():
-        asked[skill] = _phrases(_filled(PLEASE, what=sentences), ("",), unheard)
+    for skill, (sentences, others) in said.drawer.items():
+        asked[skill] = _phrases(_filled(PLEASE, what=sentences), ("",), others)
     return asked
 
 
