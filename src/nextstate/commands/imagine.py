@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from nextstate.imagination import Futures, Instant
+    from nextstate.imagination.saying import Told
+    from nextstate.models.director import Director
     from nextstate.worlds import World
 
 
@@ -21,11 +23,14 @@ class Config:
 
     Actions are named in words: skill:NAME, explore:SEED, zero, or the path of a .npy file of shape (steps, A).
     A column of the clip belongs to each. Skills are acted out once in the true world; truth and imagination then
-    follow the very same commands.
+    follow the very same commands. What is said comes first: the model imagines what the body does about it, and truth
+    is the world's own skill of that meaning, by its own commands.
     """
 
-    actions: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTIONS")] = ("explore:1",)
-    """What is done."""
+    say: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TEXT")] = ()
+    """Instructions in words, such as "push the red object to the left"; takes a model with a director."""
+    actions: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTIONS")] = ()
+    """What is done; explore:1 if nothing is said."""
     against: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ACTIONS")] = ("zero",)
     """What might have been done instead."""
     model: str = "oracle"
@@ -60,6 +65,7 @@ def main(argv: list[str]) -> int:
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination import compare, plan, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
+    from nextstate.imagination.saying import compare_said
     from nextstate.worlds import make_world
 
     _check(config)
@@ -70,10 +76,20 @@ def main(argv: list[str]) -> int:
     before = policy_named(world, config.before, config.seed)
     instant = reach(world, config.seed, config.step, before, model.spec.context)
     assert instant.snapshot is not None
-    names = [*config.actions, *config.against]
-    actions = np.stack([plan(world, instant.snapshot, text, config.horizon, config.seed) for text in names])
     wanted = [name for name in model.spec.modalities if name in world.modalities]
-    futures = compare(model, world, instant, actions, wanted, None if config.sample < 0 else config.sample)
+    futures: Futures | None = None
+    names: list[str] = []
+    said: list[Told] = []
+    if config.say:
+        director = _director(config.model)
+        futures, said = compare_said(model, director, world, instant, config.say, config.horizon, wanted, config.seed)
+        names = [f'"{told.text}"' for told in said]
+    done = [*(config.actions or (() if config.say else ("explore:1",))), *config.against]
+    if done:
+        actions = np.stack([plan(world, instant.snapshot, text, config.horizon, config.seed) for text in done])
+        other = compare(model, world, instant, actions, wanted, None if config.sample < 0 else config.sample)
+        futures, names = (futures.beside(other) if futures else other), [*names, *done]
+    assert futures is not None
     imagined = _imagined_events(config.model, world, futures)
     notes = _notes(world, instant, futures)
     hz = model.spec.hz
@@ -84,9 +100,16 @@ def main(argv: list[str]) -> int:
         "imagined": onsets(imagined, hz),
     }
     _tell(world, names, found, model.spec.name)
-    told = {source: None if times is None else _by_name(times, names, world.events) for source, times in found.items()}
+    for told in said:
+        skill, chance = told.heard_as
+        print(
+            f'"{told.text}": heard as {skill} ({chance:.0%}); nearest of what was learned from: "{told.nearest}" '
+            f"(similarity {told.likeness:.2f}); truth: {told.truth}"
+        )
+    seconds = {who: None if times is None else _by_name(times, names, world.events) for who, times in found.items()}
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(config).items()}
-    write_json(config.out.with_name(config.out.name + ".json"), {"config": settings, "event_seconds": told})
+    record = {"config": settings, "event_seconds": seconds, "said": [asdict(told) for told in said]}
+    write_json(config.out.with_name(config.out.name + ".json"), record)
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
 
@@ -98,6 +121,21 @@ def _check(config: Config) -> None:
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {low} to {high}.")
+
+
+def _director(name: str) -> Director:
+    """The director beside a model; raises `SettingsError` for the oracle, which has none."""
+    from nextstate.commands.find import ORACLE
+    from nextstate.errors import SettingsError
+    from nextstate.models.director import Director
+    from nextstate.models.folders import folder_of
+
+    if name == ORACLE:
+        raise SettingsError(
+            "--say takes a model with a director, such as --model push; the oracle imagines motor commands alone. "
+            "What a skill truly comes to is --actions skill:NAME."
+        )
+    return Director.load(folder_of(name))
 
 
 def _imagined_events(name: str, world: World, futures: Futures) -> np.ndarray | None:

@@ -29,6 +29,19 @@ class Futures:
     truth: Branches | None
     imagined: Mapping[str, np.ndarray]
 
+    def beside(self, other: Futures) -> Futures:
+        """These branches, and then those of `other`, which grow from the same instant and are as long."""
+        truth = None
+        if self.truth is not None and other.truth is not None:
+            mine, theirs = self.truth, other.truth
+            truth = Branches(
+                {n: np.concatenate([v, theirs.states[n]]) for n, v in mine.states.items()},
+                np.concatenate([mine.outcomes, theirs.outcomes]),
+                np.concatenate([mine.events, theirs.events]),
+            )
+        imagined = {n: np.concatenate([v, other.imagined[n]]) for n, v in self.imagined.items()}
+        return Futures(np.concatenate([self.actions, other.actions]), truth, imagined)
+
 
 def foresee(model: WorldModel, instant: Instant, actions: np.ndarray, sample: int | None = None) -> Beliefs:
     """Beliefs ``(K, H, ...)`` of a model under `actions` ``(K, H, A)``; the history is observed once."""

@@ -45,6 +45,8 @@ class Head(nn.Module):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    learned_by: ClassVar[str] = "nextstate guide"
+    """The command that makes one."""
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
@@ -57,9 +59,18 @@ class Head(nn.Module):
 
     def to_bytes(self) -> bytes:
         """As safetensors, its sizes in the header."""
-        head = {"version": self.version, "shape": asdict(self.shape)}
+        head = {"version": self.version, "shape": asdict(self.shape), "facts": self.facts()}
         weights = {name: value.contiguous() for name, value in self.state_dict().items()}
         return serialise(weights, metadata={"nextstate": json.dumps(head)})
+
+    def facts(self) -> dict[str, Any]:
+        """What else it is made with, as JSON; `made` is its inverse."""
+        return {}
+
+    @classmethod
+    def made(cls, shape: HeadShape, facts: Mapping[str, Any]) -> Self:
+        """A fresh one."""
+        return cls(shape)
 
     def save(self, folder: Path) -> Path:
         """Puts it beside the model whose beliefs it reads; raises `StorageError` where it cannot be written."""
@@ -79,7 +90,7 @@ class Head(nn.Module):
         path = folder / cls.file()
         if not path.is_file():
             raise CheckpointError(
-                f"there is no {path}; make one with `nextstate guide --model {folder} --data DATASET`."
+                f"there is no {path}; make one with `{cls.learned_by} --model {folder} --data DATASET`."
             )
         try:
             with safetensors.safe_open(str(path), "pt") as file:
@@ -87,12 +98,12 @@ class Head(nn.Module):
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if head["version"] != cls.version:
                 raise ValueError(f"it has version {head['version']}, this nextstate reads {cls.version}")
-            found = cls(HeadShape(**head["shape"]))
+            found = cls.made(HeadShape(**head["shape"]), head.get("facts", {}))
             found.load_state_dict(weights)
             return found.eval()
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
             raise CheckpointError(
-                f"{path}: not a {cls.name} ({error}); make it again with `nextstate guide`."
+                f"{path}: not a {cls.name} ({error}); make it again with `{cls.learned_by}`."
             ) from error
 
 

@@ -209,12 +209,16 @@ class StateModel(nn.Module):
         batch, length = pictures.shape[:2]
         seen = {n: v.view(batch, length, *v.shape[1:]) for n, v in self.see(pictures.flatten(0, 1)).items()}
         seen |= self.felt(states)
-        memory = torch.zeros(batch, self.tokens, self.size.token, device=pictures.device)
+        memory = self.blank(batch)
         for t in range(length - 1):
             _, memory = self.dynamics({n: seen[n][:, t] for n in self.state}, memory, actions[:, t])
         now = {n: seen[n][:, -1] for n in self.state}
         scene = {"masks": seen["masks"][:, -1], "carried": seen["carried"][:, -1], "last": pictures[:, -1]}
         return {**scene, "from": now["places"], **now, "memory": memory}
+
+    def blank(self, count: int) -> Tensor:
+        """The memory of who has just begun to look, ``(count, T, D)``."""
+        return torch.zeros(count, self.tokens, self.size.token, device=self.device)
 
     def foresee(
         self,

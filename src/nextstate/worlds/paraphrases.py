@@ -1,0 +1,157 @@
+"""Many ways to say what a skill is asked for with: those learned from, those held out, those in words never learned.
+
+A sentence is a pattern with its thing filled in. Whether a pattern is held out is decided by a fixed hash of it, so
+that no colour of a held-out pattern is ever learned from; a quarter of all patterns are. Sentences in unheard words are
+for evaluation alone. Recording draws from `Skill.instructions`, which do not change; what was recorded is asked for
+anew in any of these words while something learns from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+from nextstate.errors import UnknownNameError
+from nextstate.worlds import grasp_scene, paraphrased
+from nextstate.worlds.push import DIRECTIONS
+from nextstate.worlds.scene import COLOURS
+
+HELD_OUT_SHARE = 0.25
+
+TRAINED, HELD_OUT, UNHEARD = 64, 16, 16
+"""Sentences of each skill, at most."""
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Ways to ask for one skill.
+
+    Args:
+        trained: to learn from. held_out: other patterns of the same words.
+        unheard: with words that are in no trained one.
+    """
+
+    trained: tuple[str, ...]
+    held_out: tuple[str, ...]
+    unheard: tuple[str, ...]
+
+
+Asked = Mapping[str, Phrases]
+"""Skill -> ways to ask for it."""
+
+
+@cache
+def paraphrases(world: str) -> Asked:
+    """All ways to ask for the skills of a world; raises `UnknownNameError` where nobody wrote any."""
+    if world not in WRITTEN:
+        raise UnknownNameError("world with paraphrases", world, WRITTEN)
+    return WRITTEN[world]()
+
+
+def _rank(text: str) -> float:
+    """From 0 to 1, and the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") / 2.0**64
+
+
+def _phrases(known: Sequence[str], things: Sequence[str], unheard: Sequence[str]) -> Phrases:
+    """
+    Args:
+        known: patterns, with ``{thing}`` where they have one. things: what that is called in known words.
+        unheard: whole sentences.
+    """
+    learned: list[str] = []
+    held_out: list[str] = []
+    for pattern in dict.fromkeys(known):
+        side = held_out if _rank(pattern) < HELD_OUT_SHARE else learned
+        side += [pattern.format(thing=thing) for thing in things]
+    some = [
+        tuple(sorted(dict.fromkeys(sentences), key=_rank)[:most])
+        for sentences, most in ((learned, TRAINED), (held_out, HELD_OUT), (unheard, UNHEARD))
+    ]
+    return Phrases(*some)
+
+
+def _filled(frames: Sequence[str], **slots: Sequence[str]) -> list[str]:
+    """Frames with every combination of their other slots filled in; ``{thing}`` stays."""
+    found = []
+    for frame in frames:
+        names = [name for name in slots if "{" + name + "}" in frame]
+        for words in product(*(slots[name] for name in names)):
+            found.append(frame.format(thing="{thing}", **dict(zip(names, words, strict=True))))
+    return found
+
+
+def _named(patterns: Sequence[str], things: Sequence[str]) -> list[str]:
+    return [pattern.format(thing=thing) for pattern, thing in product(patterns, things)]
+
+
+def _things(colours: Sequence[str], nouns: Sequence[str]) -> list[str]:
+    return [f"the {colour} {noun}" for colour, noun in product(colours, nouns)]
+
+
+def _push() -> Asked:
+    said = paraphrased.PUSH
+    asked = {}
+    for colour, way in product(COLOURS, DIRECTIONS):
+        plain = [f"the {colour} {noun}" for noun in said.nouns[:3]]
+        new = [f"the {colour} {noun}" for noun in said.unheard_nouns]
+        other = _things(paraphrased.UNHEARD_COLOURS[colour], said.nouns[:3])
+        frames, verbs, ways = said.frames[:3], said.verbs[:3], said.ways[way]
+        unheard = [
+            *_named(_filled(frames, verb=said.unheard_verbs, way=ways), [*plain, *new]),
+            *_named(_filled(frames, verb=verbs, way=ways), other),
+            *_named(_filled(frames, verb=verbs, way=said.unheard_ways[way]), plain),
+        ]
+        known = _filled(said.frames, verb=said.verbs, way=ways)
+        asked[f"push_{colour}_{way}"] = _phrases(known, _things(paraphrased.COLOURS[colour], said.nouns), unheard)
+    return asked
+
+
+def _spill() -> Asked:
+    said = paraphrased.SPILL
+    return {name: _phrases(_filled(PLEASE, what=known), ("",), unheard) for name, (known, unheard) in said.items()}
+
+
+def _grasp() -> Asked:
+    said = paraphrased.GRASP
+    known, plain, other = {}, {}, {}
+    for name in grasp_scene.NAMES:
+        nouns = said.nouns[grasp_scene.SHAPES[name]]
+        known[name] = _things(paraphrased.COLOURS[name], nouns)
+        plain[name] = [f"the {name} {noun}" for noun in nouns]
+        other[name] = [
+            *_things(paraphrased.UNHEARD_COLOURS[name], nouns[:1]),
+            *(f"the {name} {noun}" for noun in said.unheard_nouns[grasp_scene.SHAPES[name]]),
+        ]
+    asked = {}
+    for name in grasp_scene.NAMES:
+        unheard = [*_named(said.pick[0][:4], other[name]), *_named(said.pick[1], plain[name])]
+        asked[f"pick_{name}"] = _phrases(said.pick[0], known[name], unheard)
+        for side, (ways, unheard_ways) in said.sides.items():
+            unheard = [
+                *_named(_filled(said.place[0][:4], way=ways), other[name]),
+                *_named(_filled(said.place[1], way=ways), plain[name]),
+                *_named(_filled(said.place[0][:4], way=unheard_ways), plain[name]),
+            ]
+            asked[f"place_{name}_{side}"] = _phrases(_filled(said.place[0], way=ways), known[name], unheard)
+        for base in (base for base in grasp_scene.NAMES if base != name):
+            unheard = [
+                *_named(_filled(said.stack[0][:4], base=plain[base]), other[name]),
+                *_named(_filled(said.stack[0][:4], base=other[base]), plain[name]),
+                *_named(_filled(said.stack[1], base=plain[base]), plain[name]),
+            ]
+            patterns = _filled(said.stack[0], base=known[base])
+            asked[f"stack_{name}_on_{base}"] = _phrases(patterns, known[name], unheard)
+    for skill, (sentences, others) in said.drawer.items():
+        asked[skill] = _phrases(_filled(PLEASE, what=sentences), ("",), others)
+    return asked
+
+
+PLEASE = ("{what}", "please {what}", "now {what}", "{what} please")
+"""What goes with any sentence."""
+
+
+WRITTEN = {"push": _push, "spill": _spill, "grasp": _grasp}
