@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from nextstate.errors import SettingsError
+from nextstate.models.light import MANY
 from nextstate.models.protocol import Beliefs, History, States
 from nextstate.models.silent import Silent
-from nextstate.models.world_model import MANY, StateModel
+from nextstate.models.world_model import StateModel
 
 
 def silent_part(model: StateModel) -> Silent:

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from nextstate.errors import PlanningError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import Head, HeadShape
+from nextstate.models.light import MANY
 from nextstate.models.protocol import Beliefs, History, States
 from nextstate.models.vision import presence
-from nextstate.models.world_model import MANY, StateModel
+from nextstate.models.world_model import StateModel
 
 STRIDE = 5
 """Steps of one leap."""

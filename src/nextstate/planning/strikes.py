@@ -157,7 +157,8 @@ def _places(problem: Problem, cost: TimeToGo, start: Beliefs, span: Beliefs | No
     """Where things are, ``(N, K, 2)``, at the only step of a span, or at the start itself."""
     span = start.map(lambda tensor: tensor[:, None]) if span is None else span
     rows = torch.zeros(len(start), dtype=torch.long)
-    return cost.seen.state(Future(problem.model, start, span, rows))["places"][:, 0]
+    places: Tensor = cost.seen.state(Future(problem.model, start, span, rows))["places"]
+    return places[:, 0]
 
 
 def _gaps(cost: TimeToGo, places: Tensor, row: int) -> tuple[Tensor, Tensor]:
