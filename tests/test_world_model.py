@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
-from nextstate.models import PRESETS, History, StateModel, WorldModel, WorldModelSpec, build
+from nextstate.models import PRESETS, Beliefs, History, StateModel, WorldModel, WorldModelSpec, build
 from nextstate.models.dynamics import RELATIVE, relative_features
 from nextstate.models.light import MANY, halves
 from nextstate.models.objectives import OBJECTIVES
@@ -111,6 +111,8 @@ def test_many_futures_are_imagined_lightly_and_still_follow_the_weights() -> Non
         lightly, fully = model.imagine(belief, commands).tensors, model.foresee(belief.tensors, commands)
     for name in model.state:
         assert (lightly[name] - fully[name]).abs().mean() < 0.02 * fully[name].abs().mean()
+    few = model.imagine(Beliefs(lightly).steps([0]).select([0]).map(lambda tensor: tensor[:, 0]), commands[:1])
+    assert few.tensors["places"].dtype == torch.float32
     assert len(model.state_dict()) == len(make("rgb", "touch").state_dict())
     with torch.no_grad():
         for parameter in model.dynamics.move.parameters():

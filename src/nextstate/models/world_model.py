@@ -241,6 +241,8 @@ class StateModel(nn.Module):
             for name, value in (*state.items(), ("memory", memory)):
                 spans[name].append(value)
         span = {n: torch.stack(v, dim=1) for n, v in spans.items()}
+        if physics is not self.dynamics:
+            span["memory"] = span["memory"].float()
         horizon = actions.shape[1]
         scene = [n for n in SCENE if n in belief]
         return span | {n: belief[n][:, None].expand(-1, horizon, *belief[n].shape[1:]) for n in scene}

@@ -150,7 +150,9 @@ def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor
     there = (radius * following.sin())[:, None] * across - (radius * following.cos())[:, None] * along
     lined_up = (ahead < -0.4 * reach) & (beside.abs() < ALIGNED)
     push = along * left.clamp_max(0.3) - across * beside[:, None]
-    return torch.where(lined_up[:, None], push, thing + there - body) * (left >= HOME)
+    walk = thing + there - body
+    move: Tensor = torch.where(lined_up[:, None], push, walk) * (left >= HOME)
+    return move
 
 
 def _places(problem: Problem, cost: TimeToGo, start: Beliefs, span: Beliefs | None = None) -> Tensor:

@@ -103,7 +103,7 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
     cost = led(folder, seen)
     if cost is seen:
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    return Planned(eye, make_planner("guided"), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
+    return Planned(eye, make_planner("striking"), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
 def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
