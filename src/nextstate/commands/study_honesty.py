@@ -71,7 +71,7 @@ def run(argv: list[str]) -> int:
     tools = Tools(
         find_model(name, world),
         Oracle(make_world(world.name, world.size)),
-        make_planner("guided", candidates=config.proposals),
+        make_planner("striking", candidates=config.proposals),
         {Guide.name: Guide.load(folder_of(name))},
         goal="time",
         near=config.near,
