@@ -46,6 +46,8 @@ class Config:
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
     policy: Literal["", "vla", "vlm"] = ""
     """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions."""
+    silent: str = ""
+    """Policies learn nothing from episodes whose instructions hold these words: as if only their video were known."""
     preset: str = ""
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = "pixel"
@@ -142,6 +144,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "init_from": read_config(config.init_from)["checksum"] if config.init_from else None,
         "init_partial": config.init_partial,
         **({"policy": config.policy} if config.policy else {}),
+        **({"silent": config.silent} if config.silent else {}),
         "fingerprint": cache.fingerprint,
         "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
     }

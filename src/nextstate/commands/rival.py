@@ -42,12 +42,12 @@ def acting(config: Config, cache: Cache) -> tuple[Vla, InstructedFrames, Followe
     chunk = int(options.get("chunk", sizes.chunk))
     model: Vla = fresh(config, cache, chunk, options)
     parts = (cache, chunk, model.instruction, list(model.spec.modalities))
-    frames = InstructedFrames(*parts, "train", config.training.seed)
+    frames = InstructedFrames(*parts, "train", config.training.seed, config.silent)
     size = config.training.validation_windows
     if not size:
         return model, frames, None
     try:
-        return model, frames, Followed(InstructedFrames(*parts, "validation").batch(0, 4 * size))
+        return model, frames, Followed(InstructedFrames(*parts, "validation", 0, config.silent).batch(0, 4 * size))
     except DatasetError as error:
         print(f"no validation: {error}")
         return model, frames, None
