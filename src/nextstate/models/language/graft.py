@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, UnknownNameError
-from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm
+from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm, Past
 from nextstate.models.language.eye import SIDE, Eye
 from nextstate.models.language.packages import LITE0, SMOLLM2, part
 from nextstate.models.language.words import Listed, Pieces, Words, instructed
@@ -174,9 +174,11 @@ class Grafted(nn.Module):
         told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
         return told
 
-    def read_through(self, tokens: Tensor, absent: Tensor, reads: tuple[int, ...]) -> list[Tensor]:
+    def read_through(
+        self, tokens: Tensor, absent: Tensor, reads: tuple[int, ...], past: Past | None = None
+    ) -> list[Tensor]:
         """States of tokens ``(N, T, W)`` at depths of the backbone; `absent` ``(N, T)`` is not looked at."""
-        found: list[Tensor] = self._ready(self._backbone[0])(tokens, absent, reads, list(self.adapters) or None)
+        found: list[Tensor] = self._ready(self._backbone[0])(tokens, absent, reads, list(self.adapters) or None, past)
         return found
 
     def precision(self) -> AbstractContextManager[object]:
