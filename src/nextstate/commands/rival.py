@@ -61,13 +61,13 @@ def answering(config: Config, cache: Cache) -> tuple[Vlm, AskedFrames, Answered 
     """
     import numpy as np
 
-    from nextstate.evaluation.questions import ASKERS
+    from nextstate.evaluation.questions import askers_of
     from nextstate.models.language.vlm import ANSWERS
     from nextstate.training.answering import Answered
 
     if cache.world is None or "outcome" not in cache.arrays:
         raise DatasetError(f"{config.data} holds no true states (outcome) to ask about; record one from a world.")
-    texts = [asker.text for asker in ASKERS[cache.world]()] if cache.world in ASKERS else []
+    texts = [asker.text for asker in askers_of(cache.world)]
     _, options = settle(config, [*texts, *ANSWERS])
     # Questions are longer than instructions.
     options = {"words": 24, **options}
