@@ -30,6 +30,10 @@ CLIMATE = 512
 """States that tell how much states differ at all."""
 
 
+USUAL = {"": "small", "vla": "vla-smollm2", "vlm": "vlm-smollm2", "bc": "bc-small"}
+"""Policy -> preset by default."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Pretrain a world model on a dataset.
@@ -44,8 +48,9 @@ class Config:
     """LeRobot v3 dataset, for example from `nextstate record`."""
     out: Path
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
-    policy: Literal["", "vla", "vlm"] = ""
-    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions."""
+    policy: Literal["", "vla", "vlm", "bc"] = ""
+    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions. Or
+    bc: plain behaviour cloning from pictures and words."""
     silent: str = ""
     """Policies learn nothing from episodes whose instructions hold these words: as if only their video were known."""
     preset: str = ""
@@ -152,7 +157,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
 
 def preset_of(config: Config) -> str:
     """The preset asked for, or the default of its kind."""
-    return config.preset or (f"{config.policy}-smollm2" if config.policy else "small")
+    return config.preset or USUAL[config.policy]
 
 
 def name_of(config: Config, cache: Cache) -> str:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nextstate.data.asked import AskedFrames
     from nextstate.data.instructed import InstructedFrames
     from nextstate.data.windows import Split
-    from nextstate.models.language import Sizes, Vla, Vlm
+    from nextstate.models.language import Cloner, ClonerSizes, Sizes, Vla, Vlm
     from nextstate.training.answering import Answered
     from nextstate.training.following import Followed
 
@@ -20,7 +20,9 @@ QUESTIONS = 1000
 """Of each exact question, at most, in the training set; a tenth of that in the validation set."""
 
 
-def rival(config: Config, cache: Cache) -> tuple[Vla | Vlm, InstructedFrames | AskedFrames, Followed | Answered | None]:
+def rival(
+    config: Config, cache: Cache
+) -> tuple[Vla | Cloner | Vlm, InstructedFrames | AskedFrames, Followed | Answered | None]:
     """A fresh rival, what it learns from, and held-out frames to judge it by.
 
     Raises:
@@ -29,10 +31,10 @@ def rival(config: Config, cache: Cache) -> tuple[Vla | Vlm, InstructedFrames | A
     """
     if config.init_from is not None:
         raise SettingsError("--init-from is for world models; the rival begins from its pretrained parts.")
-    return acting(config, cache) if config.policy == "vla" else answering(config, cache)
+    return answering(config, cache) if config.policy == "vlm" else acting(config, cache)
 
 
-def acting(config: Config, cache: Cache) -> tuple[Vla, InstructedFrames, Followed | None]:
+def acting(config: Config, cache: Cache) -> tuple[Vla | Cloner, InstructedFrames, Followed | None]:
     """The rival that follows instructions."""
     from nextstate.data.instructed import InstructedFrames, instructions
     from nextstate.training.following import Followed
@@ -40,7 +42,7 @@ def acting(config: Config, cache: Cache) -> tuple[Vla, InstructedFrames, Followe
     asked = [cache.tasks[episode] for episode in instructions(cache).nonzero()[0]]
     sizes, options = settle(config, asked)
     chunk = int(options.get("chunk", sizes.chunk))
-    model: Vla = fresh(config, cache, chunk, options)
+    model: Vla | Cloner = fresh(config, cache, chunk, options)
     parts = (cache, chunk, model.instruction, list(model.spec.modalities))
     frames = InstructedFrames(*parts, "train", config.training.seed, config.silent)
     size = config.training.validation_windows
@@ -103,7 +105,7 @@ def _asked(config: Config, cache: Cache, model: Vlm, split: Split, most: int) ->
     return frames, np.where(questions.of("knowledge"), "knowledge", "physics")
 
 
-def settle(config: Config, texts: list[str]) -> tuple[Sizes, dict[str, Any]]:
+def settle(config: Config, texts: list[str]) -> tuple[Sizes | ClonerSizes, dict[str, Any]]:
     """Sizes of the preset, and its options with what the texts decide; raises `UnknownNameError`."""
     from nextstate.commands.pretrain import parse_options, preset_of
     from nextstate.errors import UnknownNameError

@@ -183,9 +183,7 @@ class Grafted(nn.Module):
 
     def precision(self) -> AbstractContextManager[object]:
         """Half precision for acting where the processor multiplies it in hardware."""
-        kind = self.project.weight.device.type
-        able = kind == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=able)
+        return half_precision(self.project.weight.device)
 
     def looked(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """States whose pictures were looked at once and for all: features in half precision, and what is felt."""
@@ -263,3 +261,9 @@ def _backbone_shape(options: Sizes) -> LlamaShape:
 
 def size_of(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Half precision where the processor multiplies it in hardware."""
+    able = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=able)
