@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from nextstate.policies import Actor
     from nextstate.worlds import World
 
-WAYS = ("still", "random", "scripted", "rival", "heeding", "cloned")
+PLAIN = ("still", "random", "scripted", "cloned")
+ON_BELIEFS = ("heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled")
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,23 @@ class Config:
 
     world: str = "push"
     """Which world."""
-    rival: str = ""
-    """Way rival: folder that `nextstate pretrain --policy vla` wrote."""
-    model: str = ""
-    """World model whose beliefs heeding and cloned act on; by default the shipped one of the world."""
-    data: Path | None = None
-    """Way heeding: dataset whose instructed episodes it learns from, unless it was learned before."""
-    minutes: float = 5.0
-    """Way heeding: how long it learns."""
     ways: tuple[str, ...] = ("still", "random", "scripted")
-    """still, random, and scripted (what the skill itself did); rival; heeding (cloning of instructed episodes, on a
-    world model's beliefs); cloned (goal-conditioned cloning, shown a picture of the skill done; needs a guide)."""
+    """still, random, scripted (what the skill itself did), cloned (goal-conditioned cloning, shown a picture of the
+    skill done; needs a guide). NAME=FOLDER: what `nextstate pretrain --policy vla` or bc wrote. On a world model's
+    beliefs: heeding (cloning), joint (commands and futures drawn together), decoding (a future drawn, then inverse
+    dynamics), choosing (proposals of heeding, imagined, the best of them), labelled (cloning, silent videos too, by
+    guessed commands) and choosing-labelled."""
+    model: str = ""
+    """World model on whose beliefs is acted; by default the shipped one of the world."""
+    data: Path | None = None
+    """Dataset whose instructed episodes ways on beliefs learn from, unless they have learned before."""
+    minutes: float = 5.0
+    """How long each of them learns."""
+    silent: str = ""
+    """Episodes whose instructions hold these words are silent videos to all; tasks that do are of condition silent."""
+    conditions: tuple[str, ...] = ("usual",)
+    """usual; rephrased and renamed (other words); crowded and camera (other looks); heavy and slippery (other physics);
+    silent (asked for what was seen in silent video alone)."""
     tasks: int = 100
     """Tasks of each seed."""
     seeds: int = 1
@@ -49,7 +56,9 @@ class Config:
     every: int = 2
     """Commands done of each decision."""
     out: Path = Path("follow.json")
-    """Where results go; trials are noted beside it, and so is the head of way heeding."""
+    """Where results go; trials are noted beside it."""
+    heads: Path | None = None
+    """Folder for what ways on beliefs learn; by default beside the results."""
 
 
 def main(argv: list[str]) -> int:
@@ -59,8 +68,10 @@ def main(argv: list[str]) -> int:
     check(config)
     from rich.console import Console
 
+    from nextstate.acting.conditions import CONDITIONS
     from nextstate.acting.instructions import follow, make_instructed
     from nextstate.acting.notes import Notes, median, summary
+    from nextstate.acting.shifts import shifted
     from nextstate.commands.act import table
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
@@ -69,37 +80,57 @@ def main(argv: list[str]) -> int:
     from nextstate.worlds import make_world
 
     settle_threads()
-    world = make_world(config.world)
-    makers = {way: make_way(way, config, world) for way in config.ways}
-    settings = {"world": config.world, "steps": config.steps, "every": config.every, "tasks": config.tasks}
+    usual = make_world(config.world)
+    shared: dict[str, Any] = {}
+    makers = {name_of(way): make_way(way, config, usual, shared) for way in config.ways}
+    settings = {n: getattr(config, n) for n in ("world", "steps", "every", "tasks", "silent")}
     notes = Notes(config.out.with_suffix(".jsonl"), settings)
     seeds = range(config.first, config.first + config.seeds)
-    wanted = [(way, seed, number) for way in config.ways for seed in seeds for number in range(config.tasks)]
+    labels = {(way, c): way if c == "usual" else f"{way}, {c}" for c in config.conditions for way in makers}
+    wanted = [(label, seed, number) for label in labels.values() for seed in seeds for number in range(config.tasks)]
     with bar("following", "trials") as progress:
-        for seed in seeds:
-            left = [key for key in wanted if key[1] == seed and key not in notes.found]
-            tasks = make_instructed(world, config.tasks, seed, config.steps) if left else []
-            for way, _, number in left:
-                task = tasks[number]
-                came = follow(world, makers[way](task), task, config.steps)
-                row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
-                notes.add((way, seed, number), row)
-                progress(sum(key in notes.found for key in wanted), len(wanted))
-    rows = {way: summary(notes, way) for way in config.ways}
+        for name in config.conditions:
+            condition = CONDITIONS[name]
+            world = shifted(usual, condition.shift) if condition.shift else usual
+
+            def asks(text: str, silent: bool = condition.silent) -> bool:
+                return not config.silent or (config.silent in text) == silent
+
+            for seed in seeds:
+                keys = [(way, (labels[way, name], seed, n)) for way in makers for n in range(config.tasks)]
+                left = [(way, key) for way, key in keys if key not in notes.found]
+                if not left:
+                    continue
+                tasks = make_instructed(world, config.tasks, seed, config.steps, asks, condition.reword)
+                for way, key in left:
+                    task = tasks[key[2]]
+                    came = follow(world, makers[way](task), task, config.steps)
+                    row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
+                    notes.add(key, row)
+                    progress(sum(key in notes.found for key in wanted), len(wanted))
+    known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
+    rows = {label: summary(notes, label) for label in known}
     write_json(config.out, {**provenance(f"nextstate follow {shlex.join(argv)}"), "settings": settings, "ways": rows})
     Console(highlight=False).print(table(config.world, rows))
     print(config.out)
     return 0
 
 
-def make_way(way: str, config: Config, world: World) -> Callable[[Instructed], Actor]:
-    """What makes an actor for each task."""
+def name_of(way: str) -> str:
+    """The name of a way, which may be ``name=folder``."""
+    return way.partition("=")[0]
+
+
+def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:
+    """What makes an actor for each task.
+
+    Args:
+        shared: what several ways need, kept from one call to the next.
+    """
     import numpy as np
 
     from nextstate.acting.ways import Fixed
     from nextstate.commands.find import find_model
-    from nextstate.models.pretrained import from_pretrained
-    from nextstate.policies.following import Following
 
     if way == "still":
         return lambda task: Fixed(np.zeros((1, world.action_size), np.float32))
@@ -107,11 +138,10 @@ def make_way(way: str, config: Config, world: World) -> Callable[[Instructed], A
         return lambda task: Fixed(_wandering(world, task, config.steps))
     if way == "scripted":
         return lambda task: Fixed(task.demonstration)
-    if way == "rival":
-        rival = from_pretrained(config.rival)
-        return lambda task: Following(rival, task.instruction, config.every, task.seed)
-    model = find_model(config.model or config.world, world)
-    return _heeding(model, config) if way == "heeding" else _cloned(model, config)
+    if "=" in way:
+        return _rival(way.partition("=")[2], config)
+    model = shared.setdefault("model", find_model(config.model or config.world, world))
+    return _cloned(model, config) if way == "cloned" else _on_beliefs(way, model, config, shared)
 
 
 def _wandering(world: World, task: Instructed, steps: int) -> Any:
@@ -120,24 +150,26 @@ def _wandering(world: World, task: Instructed, steps: int) -> Any:
     return np.random.default_rng(task.seed).uniform(-1, 1, (steps, world.action_size)).astype(np.float32)
 
 
-def _heeding(model: Any, config: Config) -> Callable[[Instructed], Actor]:
-    from nextstate.commands.progress import bar
-    from nextstate.data import open_cache
-    from nextstate.errors import SettingsError
-    from nextstate.policies.heeding import Heeding, heeding, learn_heeding
-    from nextstate.policies.looking import Looking
+def _rival(folder: str, config: Config) -> Callable[[Instructed], Actor]:
+    from nextstate.errors import CheckpointError
+    from nextstate.models.language import Cloner, Vla
+    from nextstate.models.pretrained import from_pretrained
+    from nextstate.policies.following import Following
 
-    folder = config.out.parent
-    if not (folder / Heeding.file()).is_file():
-        if config.data is None:
-            raise SettingsError("way heeding learns from instructed episodes; give --data.")
-        with bar("learning to heed", "seconds") as progress:
-            head, figures = learn_heeding(model, open_cache(config.data), 60 * config.minutes, show=progress)
-        print(f"heeding: error of commands {figures['commands']:.3f} after {figures['steps']:.0f} steps")
-        folder.mkdir(parents=True, exist_ok=True)
-        head.save(folder)
-    learned = Heeding.load(folder)
-    return lambda task: Looking(model, heeding(learned, task.instruction, task.seed), config.every)
+    inside = Path(folder) / "model"
+    rival = from_pretrained(inside if inside.is_dir() else folder)
+    if not isinstance(rival, Vla | Cloner):
+        raise CheckpointError(f"{folder} follows no instructions; train it with --policy vla or bc.")
+    return lambda task: Following(rival, task.instruction, config.every, task.seed)
+
+
+def _on_beliefs(way: str, model: Any, config: Config, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:
+    from nextstate.acting.heads import WAYS, Heads
+    from nextstate.commands.progress import bar
+
+    folder = config.heads or config.out.parent
+    heads = shared.setdefault("heads", Heads(model, folder, config.data, config.minutes, config.silent, 0, bar))
+    return WAYS[way](heads, config.every)
 
 
 def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
@@ -158,13 +190,17 @@ def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
 
 def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
+    from nextstate.acting.conditions import CONDITIONS
     from nextstate.errors import SettingsError, UnknownNameError
 
     for way in config.ways:
-        if way not in WAYS:
-            raise UnknownNameError("way to follow", way, WAYS)
-    if "rival" in config.ways and not config.rival:
-        raise SettingsError("way rival needs --rival, a folder that `nextstate pretrain --policy vla` wrote.")
+        if "=" not in way and way not in (*PLAIN, *ON_BELIEFS):
+            raise UnknownNameError("way to follow", way, (*PLAIN, *ON_BELIEFS, "NAME=FOLDER"))
+    for condition in config.conditions:
+        if condition not in CONDITIONS:
+            raise UnknownNameError("condition", condition, CONDITIONS)
+    if "silent" in config.conditions and not config.silent:
+        raise SettingsError("condition silent needs --silent: words of the instructions that were seen in video alone.")
     for name in ("tasks", "seeds", "steps", "every"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")

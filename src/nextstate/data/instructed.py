@@ -79,6 +79,7 @@ class InstructedFrames:
         numbers = {task: number for number, task in enumerate(told)}
         self._asked = np.repeat([numbers[cache.tasks[e]] for e in kept], counts)
         self._arrays: Mapping[str, np.ndarray] = {name: cache.arrays[name] for name in modalities}
+        self._actions = cache.arrays["action"]
         self._own: Mapping[str, np.ndarray] = {}
 
     @property
@@ -98,11 +99,18 @@ class InstructedFrames:
         """Modality -> ``(B, *shape)`` in stored types, ``words (B, L)`` and ``action (B, S, A)``."""
         numbers = np.random.default_rng([self.seed, step]).integers(self.rows, size=size)
         rows = self._rows[numbers, None] + np.arange(self.chunk)
-        return {**self._of(numbers), "action": np.asarray(self.cache.arrays["action"][rows])}
+        return {**self._of(numbers), "action": np.asarray(self._actions[rows])}
 
     def frames(self, first: int, count: int) -> dict[str, np.ndarray]:
         """The same without commands, of `count` frames from `first` on, or as many as there are."""
         return self._of(np.arange(first, min(first + count, self.rows)))
+
+    def reading(self, arrays: Mapping[str, np.ndarray], actions: np.ndarray | None = None) -> InstructedFrames:
+        """The same frames of arrays ``(T, ...)`` that span the whole cache, and of other commands ``(T, A)``."""
+        other = copy.copy(self)
+        other._own, other._arrays = {}, arrays
+        other._actions = self._actions if actions is None else actions
+        return other
 
     def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> InstructedFrames:
         """The same frames of other arrays ``(rows, ...)``, and of those of its own to keep, with the same commands."""

@@ -107,11 +107,13 @@ class Expert(nn.Module):
         return F.mse_loss(found, goal - noise)
 
     @torch.no_grad()
-    def draw(self, memory: Tensor, absent: Tensor, generator: torch.Generator, steps: int = 10) -> Tensor:
-        """Commands ``(B, S, A)`` in [-1, 1], by Euler steps from noise."""
+    def draw(
+        self, memory: Tensor, absent: Tensor, generator: torch.Generator, steps: int = 10, bound: float = 1.0
+    ) -> Tensor:
+        """Commands ``(B, S, A)`` within [-bound, bound], by Euler steps from noise."""
         shape = (len(memory), 1, self.chunk, self.action)
         commands = torch.randn(shape, generator=generator).to(memory.device)
         for i in range(steps):
             levels = torch.full(shape[:2], i / steps, device=memory.device)
             commands = commands + self(memory, absent, commands, levels) / steps
-        return commands[:, 0].clamp(-1, 1)
+        return commands[:, 0].clamp(-bound, bound)
