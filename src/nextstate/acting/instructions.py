@@ -138,10 +138,15 @@ def follow(world: World, actor: Actor, task: Instructed, steps: int = 60) -> Fol
     actor.reset()
     done: list[bool] = []
     seconds: list[float] = []
+    looks = getattr(actor, "modalities", None)
+    now: dict[str, np.ndarray] = {}
     for _ in range(steps):
         try:
-            now = world.observe()
-            deciding, began = getattr(actor, "due", True), time.perf_counter()
+            deciding = getattr(actor, "due", True)
+            # Whoever remembers nothing looks only when it decides.
+            if deciding or hasattr(actor, "memory"):
+                now = world.observe(looks)
+            began = time.perf_counter()
             action = actor.select_action(now, world.snapshot())
             if deciding:
                 seconds.append(time.perf_counter() - began)

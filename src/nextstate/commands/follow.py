@@ -33,7 +33,8 @@ class Config:
     skill done; needs a guide). NAME=FOLDER: what `nextstate pretrain --policy vla` or bc wrote. On a world model's
     beliefs: heeding (cloning), joint (commands and futures drawn together), decoding (a future drawn, then inverse
     dynamics), choosing (proposals of heeding, imagined, the best of them), labelled (cloning, silent videos too, by
-    guessed commands) and choosing-labelled."""
+    guessed commands) and choosing-labelled. Any of these followed by @vision acts with blank pictures, a rival followed
+    by @language without its language model's blocks."""
     model: str = ""
     """World model on whose beliefs is acted; by default the shipped one of the world."""
     data: Path | None = None
@@ -47,6 +48,8 @@ class Config:
     silent (asked for what was seen in silent video alone)."""
     tasks: int = 100
     """Tasks of each seed."""
+    changed: int = 0
+    """The same under all conditions but usual; as many if 0."""
     seeds: int = 1
     """Sets of tasks."""
     first: int = 0
@@ -68,57 +71,82 @@ def main(argv: list[str]) -> int:
     check(config)
     from rich.console import Console
 
-    from nextstate.acting.conditions import CONDITIONS
-    from nextstate.acting.instructions import follow, make_instructed
-    from nextstate.acting.notes import Notes, median, summary
-    from nextstate.acting.shifts import shifted
     from nextstate.commands.act import table
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
     from nextstate.provenance import provenance
-    from nextstate.training.precision import settle_threads
-    from nextstate.worlds import make_world
 
-    settle_threads()
-    usual = make_world(config.world)
-    shared: dict[str, Any] = {}
-    makers = {name_of(way): make_way(way, config, usual, shared) for way in config.ways}
-    settings = {n: getattr(config, n) for n in ("world", "steps", "every", "tasks", "silent")}
-    notes = Notes(config.out.with_suffix(".jsonl"), settings)
-    seeds = range(config.first, config.first + config.seeds)
-    labels = {(way, c): way if c == "usual" else f"{way}, {c}" for c in config.conditions for way in makers}
-    wanted = [(label, seed, number) for label in labels.values() for seed in seeds for number in range(config.tasks)]
     with bar("following", "trials") as progress:
-        for name in config.conditions:
-            condition = CONDITIONS[name]
-            world = shifted(usual, condition.shift) if condition.shift else usual
-
-            def asks(text: str, silent: bool = condition.silent) -> bool:
-                return not config.silent or (config.silent in text) == silent
-
-            for seed in seeds:
-                keys = [(way, (labels[way, name], seed, n)) for way in makers for n in range(config.tasks)]
-                left = [(way, key) for way, key in keys if key not in notes.found]
-                if not left:
-                    continue
-                tasks = make_instructed(world, config.tasks, seed, config.steps, asks, condition.reword)
-                for way, key in left:
-                    task = tasks[key[2]]
-                    came = follow(world, makers[way](task), task, config.steps)
-                    row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
-                    notes.add(key, row)
-                    progress(sum(key in notes.found for key in wanted), len(wanted))
-    known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
-    rows = {label: summary(notes, label) for label in known}
-    write_json(config.out, {**provenance(f"nextstate follow {shlex.join(argv)}"), "settings": settings, "ways": rows})
+        rows = trials(config, progress)
+    command = f"nextstate follow {shlex.join(argv)}"
+    write_json(config.out, {**provenance(command), "settings": settings_of(config), "ways": rows})
     Console(highlight=False).print(table(config.world, rows))
     print(config.out)
     return 0
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """What decides how a trial ends."""
+    return {n: getattr(config, n) for n in ("world", "steps", "every", "silent")}
+
+
+def trials(
+    config: Config, show: Callable[[int, int], None], left: Callable[[], float] = lambda: 1.0
+) -> dict[str, dict[str, Any]]:
+    """Makes the trials that are missing; way and condition -> rates over all that were ever made.
+
+    Args:
+        show: told how many of how many trials are done. left: seconds; when none are, no more trials are begun.
+    """
+    from nextstate.acting.conditions import CONDITIONS
+    from nextstate.acting.instructions import follow, make_instructed
+    from nextstate.acting.notes import Notes, median, summary
+    from nextstate.acting.shifts import shifted
+    from nextstate.training.precision import settle_threads
+    from nextstate.worlds import make_world
+
+    settle_threads()
+    usual = make_world(config.world)
+    notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
+    seeds = range(config.first, config.first + config.seeds)
+    names = [name_of(way) for way in config.ways]
+    labels = {(way, c): way if c == "usual" else f"{way}, {c}" for c in config.conditions for way in names}
+    counts = {c: config.tasks if c == "usual" or not config.changed else config.changed for c in config.conditions}
+    wanted = [(labels[way, c], seed, n) for way, c in labels for seed in seeds for n in range(counts[c])]
+    shared: dict[str, Any] = {}
+    makers: dict[str, Callable[[Instructed], Actor]] = {}
+    for name in config.conditions:
+        condition = CONDITIONS[name]
+        world = shifted(usual, condition.shift) if condition.shift else usual
+
+        def asks(text: str, silent: bool = condition.silent) -> bool:
+            return not config.silent or (config.silent in text) == silent
+
+        for seed in seeds:
+            keys = [(way, (labels[name_of(way), name], seed, n)) for way in config.ways for n in range(counts[name])]
+            missing = [(way, key) for way, key in keys if key not in notes.found]
+            if not missing or left() <= 0:
+                continue
+            tasks = make_instructed(world, counts[name], seed, config.steps, asks, condition.reword)
+            for way, key in missing:
+                if left() <= 0:
+                    break
+                if way not in makers:
+                    makers[way] = make_way(way, config, usual, shared)
+                task = tasks[key[2]]
+                came = follow(world, makers[way](task), task, config.steps)
+                row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
+                notes.add(key, row)
+                show(sum(key in notes.found for key in wanted), len(wanted))
+    known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
+    return {label: summary(notes, label) for label in known}
+
+
 def name_of(way: str) -> str:
-    """The name of a way, which may be ``name=folder``."""
-    return way.partition("=")[0]
+    """The name of a way ``name=folder@lesion``: without the folder."""
+    name, _, rest = way.partition("=")
+    lesion = (rest or name).rpartition("@")[2] if "@" in way else ""
+    return f"{name.partition('@')[0]}@{lesion}" if lesion else name
 
 
 def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:
@@ -129,9 +157,14 @@ def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> 
     """
     import numpy as np
 
+    from nextstate.acting.lesions import LESIONS
     from nextstate.acting.ways import Fixed
     from nextstate.commands.find import find_model
 
+    if "@" in way:
+        way, _, lesion = way.rpartition("@")
+        make = make_way(way, config, world, shared)
+        return lambda task: LESIONS[lesion](make(task))
     if way == "still":
         return lambda task: Fixed(np.zeros((1, world.action_size), np.float32))
     if way == "random":
@@ -191,11 +224,15 @@ def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
 def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
     from nextstate.acting.conditions import CONDITIONS
+    from nextstate.acting.lesions import LESIONS
     from nextstate.errors import SettingsError, UnknownNameError
 
     for way in config.ways:
-        if "=" not in way and way not in (*PLAIN, *ON_BELIEFS):
-            raise UnknownNameError("way to follow", way, (*PLAIN, *ON_BELIEFS, "NAME=FOLDER"))
+        whole, _, lesion = way.partition("@")
+        if "=" not in way and whole not in (*PLAIN, *ON_BELIEFS):
+            raise UnknownNameError("way to follow", whole, (*PLAIN, *ON_BELIEFS, "NAME=FOLDER"))
+        if lesion and lesion not in LESIONS:
+            raise UnknownNameError("lesion", lesion, LESIONS)
     for condition in config.conditions:
         if condition not in CONDITIONS:
             raise UnknownNameError("condition", condition, CONDITIONS)

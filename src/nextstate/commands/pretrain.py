@@ -53,6 +53,9 @@ class Config:
     bc: plain behaviour cloning from pictures and words."""
     silent: str = ""
     """Policies learn nothing from episodes whose instructions hold these words: as if only their video were known."""
+    guessed: Path | None = None
+    """Commands (T, A) of every frame, as a .npy file, for policies to learn instead of those of the dataset: `nextstate
+    follow` leaves one beside its heads, in which those of silent episodes are guessed from their pictures."""
     preset: str = ""
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = "pixel"
@@ -135,6 +138,7 @@ def main(argv: list[str]) -> int:
 
 def resolved(config: Config, cache: Cache) -> dict[str, Any]:
     """Everything that decides what is learned, as JSON; under ``notes`` what does not."""
+    from nextstate.models.folders import checksum
     from nextstate.models.pretrained import read_config
 
     return {
@@ -150,6 +154,7 @@ def resolved(config: Config, cache: Cache) -> dict[str, Any]:
         "init_partial": config.init_partial,
         **({"policy": config.policy} if config.policy else {}),
         **({"silent": config.silent} if config.silent else {}),
+        **({"guessed": checksum(config.guessed)} if config.guessed else {}),
         "fingerprint": cache.fingerprint,
         "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
     }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from nextstate.errors import DatasetError, SettingsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nextstate.commands.pretrain import Config
     from nextstate.data import Cache
     from nextstate.data.asked import AskedFrames
@@ -43,16 +45,38 @@ def acting(config: Config, cache: Cache) -> tuple[Vla | Cloner, InstructedFrames
     sizes, options = settle(config, asked)
     chunk = int(options.get("chunk", sizes.chunk))
     model: Vla | Cloner = fresh(config, cache, chunk, options)
-    parts = (cache, chunk, model.instruction, list(model.spec.modalities))
-    frames = InstructedFrames(*parts, "train", config.training.seed, config.silent)
+    names = list(model.spec.modalities)
+    guesses = None if config.guessed is None else _guesses(config.guessed, cache)
+    silent = config.silent if guesses is None else ""
+
+    def of(split: Split, seed: int) -> InstructedFrames:
+        frames = InstructedFrames(cache, chunk, model.instruction, names, split, seed, silent)
+        return frames if guesses is None else frames.reading({n: cache.arrays[n] for n in names}, guesses)
+
+    frames = of("train", config.training.seed)
     size = config.training.validation_windows
     if not size:
         return model, frames, None
     try:
-        return model, frames, Followed(InstructedFrames(*parts, "validation", 0, config.silent).batch(0, 4 * size))
+        return model, frames, Followed(of("validation", 0).batch(0, 4 * size))
     except DatasetError as error:
         print(f"no validation: {error}")
         return model, frames, None
+
+
+def _guesses(path: Path, cache: Cache) -> Any:
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: no array of commands ({error}).") from error
+    wanted = cache.arrays["action"].shape
+    if found.shape != wanted:
+        raise DatasetError(
+            f"{path} holds commands {found.shape}; the dataset has {wanted}. Guess them from this dataset."
+        )
+    return found
 
 
 def answering(config: Config, cache: Cache) -> tuple[Vlm, AskedFrames, Answered | None]:

@@ -32,6 +32,11 @@ class Following:
         self._generator = torch.Generator().manual_seed(self.seed)
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it looks at."""
+        return tuple(self.model.spec.modalities)
+
+    @property
     def due(self) -> bool:
         """Whether the next command takes a look."""
         return not self._left

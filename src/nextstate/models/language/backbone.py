@@ -140,7 +140,10 @@ class Past:
 
 
 class Llama(nn.Module):
-    """A causal transformer over words and whatever else is embedded among them."""
+    """A causal transformer over words and whatever else is embedded among them.
+
+    While `skipped` is true its blocks are left out, and tokens come out as they went in.
+    """
 
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()
@@ -149,6 +152,7 @@ class Llama(nn.Module):
         nn.init.normal_(self.embed.weight, std=0.1)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width, shape.eps)
+        self.skipped = False
 
     def forward(
         self,
@@ -192,9 +196,10 @@ class Llama(nn.Module):
         turns = cosines[first:], sines[first:]
         found, kept = [tokens] if 0 in reads else [], []
         for depth, block in enumerate(self.blocks[: max(reads)]):
-            adapter = None if adapters is None else adapters[depth]
-            tokens, own = block(tokens, turns, mask, adapter, past.kept[depth] if past else None)
-            kept.append(own)
+            if not self.skipped:
+                adapter = None if adapters is None else adapters[depth]
+                tokens, own = block(tokens, turns, mask, adapter, past.kept[depth] if past else None)
+                kept.append(own)
             if depth + 1 in reads:
                 found.append(tokens)
         return found, kept

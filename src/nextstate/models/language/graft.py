@@ -138,6 +138,11 @@ class Grafted(nn.Module):
     loudness: Tensor
 
     @property
+    def backbone_in_use(self) -> Llama:
+        """The language model, learned or not."""
+        return self._backbone[0]
+
+    @property
     def words(self) -> Words:
         """Its vocabulary."""
         if self._words is None:
