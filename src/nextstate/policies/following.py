@@ -11,6 +11,9 @@ from nextstate.errors import StateError
 from nextstate.models.language import Cloner, Vla
 from nextstate.worlds import Snapshot
 
+SPREAD = 0.0
+"""Of the noise that commands come from: what is drawn at random misses more often."""
+
 
 class Following:
     """Looks, draws a chunk of commands, and does the beginning of it.
@@ -52,6 +55,6 @@ class Following:
                 n: torch.from_numpy(np.array(observation[n]))[None].to(device) for n in self.model.spec.modalities
             }
             with self.model.precision():
-                commands = self.model.draw({**states, "words": self.words.to(device)}, self._generator)
+                commands = self.model.draw({**states, "words": self.words.to(device)}, self._generator, SPREAD)
             self._left = list(commands[0, : self.every].float().cpu().numpy())
         return self._left.pop(0)

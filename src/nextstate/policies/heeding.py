@@ -27,6 +27,9 @@ BUCKETS = 256
 
 CHUNK, WIDTH, DEPTH = 8, 128, 3
 
+SPREAD = 0.0
+"""Of the noise that commands come from when one is enough: what is drawn at random misses more often."""
+
 WIDE = 8.0
 """Usual sizes by which futures may differ from the present."""
 
@@ -81,12 +84,16 @@ class Heeding(Head):
 
     @torch.no_grad()
     def draw(
-        self, state: Mapping[str, Tensor], words: Tensor, generator: torch.Generator
+        self, state: Mapping[str, Tensor], words: Tensor, generator: torch.Generator, spread: float = 1.0
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Commands ``(N, S, A)``, and how far things go ``(N, S, K, 2)``; None for what it does not draw."""
+        """Commands ``(N, S, A)``, and how far things go ``(N, S, K, 2)``; None for what it does not draw.
+
+        Args:
+            spread: see `Expert.draw`.
+        """
         size = self.shape.action * self.commands
         bound = WIDE if self.futures else 1.0
-        drawn = self.expert.draw(*self.memory(state, words), generator, bound=bound)
+        drawn = self.expert.draw(*self.memory(state, words), generator, bound=bound, spread=spread)
         commands, ahead = drawn.tensor_split([size], dim=-1)
         going = (ahead * self.spread).unflatten(-1, (-1, 2)) if self.futures else None
         return (commands.clamp(-1, 1) if self.commands else None), going
@@ -123,7 +130,7 @@ def heeding(head: Heeding, instruction: str, seed: int = 0) -> Decide:
     generator = torch.Generator().manual_seed(seed)
 
     def decide(state: State, step: int) -> Decision:
-        commands, ahead = head.draw(head.known(state), words, generator)
+        commands, ahead = head.draw(head.known(state), words, generator, SPREAD)
         assert commands is not None
         return Decision(commands, None if ahead is None else state["places"][:, None] + ahead)
 
@@ -138,7 +145,7 @@ def decoding(head: Foretelling, inverse: Inverse, instruction: str, seed: int = 
 
     def decide(state: State, step: int) -> Decision:
         known = head.known(state)
-        _, ahead = head.draw(known, words, generator)
+        _, ahead = head.draw(known, words, generator, SPREAD)
         assert ahead is not None
         expected = known["places"][:, None] + ahead
         later = {"places": expected[:, reach - 1], "there": known["there"]}

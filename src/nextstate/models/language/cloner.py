@@ -99,7 +99,7 @@ class Cloner(nn.Module):
         return told.float().tanh().view(-1, self.options.chunk, self.spec.action_size)
 
     @torch.no_grad()
-    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator, spread: float = 1.0) -> Tensor:
         """Commands ``(N, chunk, A)`` in [-1, 1]; nothing is drawn, it knows one answer."""
         return self(states)  # type: ignore[no-any-return]
 

@@ -72,9 +72,9 @@ class Vla(Grafted):
         return Past.stack(found)
 
     @torch.no_grad()
-    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Commands ``(N, chunk, A)`` in [-1, 1]."""
-        return self.expert.draw(*self.memory(states), generator)
+    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator, spread: float = 1.0) -> Tensor:
+        """Commands ``(N, chunk, A)`` in [-1, 1]; see `Expert.draw`."""
+        return self.expert.draw(*self.memory(states), generator, spread=spread)
 
     @property
     def stages(self) -> Sequence[Stage]:
