@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nextstate.acting.instructions import Instructed
+from nextstate.acting.together import Heeders, Muster
 from nextstate.data import Cache, open_cache
 from nextstate.data.storage import write_json
 from nextstate.errors import SettingsError, UnknownNameError
@@ -137,3 +138,25 @@ WAYS: dict[str, Callable[[Heads, int], Callable[[Instructed], Actor]]] = {
     "choosing-labelled": _choosing_labelled,
 }
 """Ways to follow words on a world model's beliefs."""
+
+
+def _team(name: str) -> Callable[[Heads], Muster]:
+    def muster(heads: Heads) -> Muster:
+        head = heads.head(name)
+        return lambda tasks: Heeders(heads.model, head, tasks)
+
+    return muster
+
+
+def _decoders(heads: Heads) -> Muster:
+    head, inverse = heads.head(Foretelling.name), heads.inverse
+    return lambda tasks: Heeders(heads.model, head, tasks, inverse)
+
+
+TEAMS: dict[str, Callable[[Heads], Muster]] = {
+    "heeding": _team("heeding"),
+    "joint": _team("uniting"),
+    "labelled": _team("labelled"),
+    "decoding": _decoders,
+}
+"""Of those ways, the ones that need no memory, for many tasks at once."""

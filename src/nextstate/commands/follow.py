@@ -102,6 +102,7 @@ def trials(
     from nextstate.acting.instructions import follow, make_instructed
     from nextstate.acting.notes import Notes, median, summary
     from nextstate.acting.shifts import shifted
+    from nextstate.acting.together import follow_together
     from nextstate.training.precision import settle_threads
     from nextstate.worlds import make_world
 
@@ -115,9 +116,15 @@ def trials(
     wanted = [(labels[way, c], seed, n) for way, c in labels for seed in seeds for n in range(counts[c])]
     shared: dict[str, Any] = {}
     makers: dict[str, Callable[[Instructed], Actor]] = {}
+    musters: dict[str, Any] = {}
+
+    def make_like(world: World) -> World:
+        return type(world)(size=world.size, modalities=world.modalities)
+
     for name in config.conditions:
         condition = CONDITIONS[name]
         world = shifted(usual, condition.shift) if condition.shift else usual
+        worlds: list[World] = []
 
         def asks(text: str, silent: bool = condition.silent) -> bool:
             return not config.silent or (config.silent in text) == silent
@@ -128,18 +135,38 @@ def trials(
             if not missing or left() <= 0:
                 continue
             tasks = make_instructed(world, counts[name], seed, config.steps, asks, condition.reword)
-            for way, key in missing:
-                if left() <= 0:
-                    break
-                if way not in makers:
+            for way in config.ways:
+                mine = [key for whose, key in missing if whose == way]
+                if way not in makers and mine:
                     makers[way] = make_way(way, config, usual, shared)
-                task = tasks[key[2]]
-                came = follow(world, makers[way](task), task, config.steps)
-                row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
-                notes.add(key, row)
-                show(sum(key in notes.found for key in wanted), len(wanted))
+                    musters[way] = make_team(way, config, usual, shared)
+                for keys in _shares(mine, musters.get(way) is not None):
+                    if left() <= 0:
+                        break
+                    chosen = [tasks[key[2]] for key in keys]
+                    if len(keys) == 1:
+                        came = [follow(world, makers[way](chosen[0]), chosen[0], config.steps)]
+                    else:
+                        while len(worlds) < len(keys):
+                            worlds.append(make_like(world))
+                        team = musters[way](chosen)
+                        came = follow_together(worlds[: len(keys)], team, chosen, config.steps, config.every)
+                    for key, task, one in zip(keys, chosen, came, strict=True):
+                        seconds = median(one.seconds) if one.seconds else None
+                        notes.add(key, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
+                    show(sum(key in notes.found for key in wanted), len(wanted))
     known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
     return {label: summary(notes, label) for label in known}
+
+
+def _shares(keys: list[Any], together: bool) -> list[list[Any]]:
+    """Trials to be made at once: one alone, by which decisions are timed, then many side by side."""
+    from nextstate.acting.together import SIDE_BY_SIDE
+
+    if not together:
+        return [[key] for key in keys]
+    rest = keys[1:]
+    return [keys[:1], *(rest[i : i + SIDE_BY_SIDE] for i in range(0, len(rest), SIDE_BY_SIDE))] if keys else []
 
 
 def name_of(way: str) -> str:
@@ -160,6 +187,7 @@ def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> 
     from nextstate.acting.lesions import LESIONS
     from nextstate.acting.ways import Fixed
     from nextstate.commands.find import find_model
+    from nextstate.policies.following import Following
 
     if "@" in way:
         way, _, lesion = way.rpartition("@")
@@ -172,9 +200,25 @@ def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> 
     if way == "scripted":
         return lambda task: Fixed(task.demonstration)
     if "=" in way:
-        return _rival(way.partition("=")[2], config)
+        rival = shared.setdefault(way, _rival(way.partition("=")[2]))
+        return lambda task: Following(rival, task.instruction, config.every, task.seed)
     model = shared.setdefault("model", find_model(config.model or config.world, world))
     return _cloned(model, config) if way == "cloned" else _on_beliefs(way, model, config, shared)
+
+
+def make_team(way: str, config: Config, world: World, shared: dict[str, Any]) -> Any:
+    """What decides for many tasks at once; None for ways that cannot."""
+    from nextstate.acting.heads import TEAMS
+    from nextstate.acting.together import Lesioned, Rivals
+
+    if "@" in way:
+        way, _, lesion = way.rpartition("@")
+        muster = make_team(way, config, world, shared)
+        return None if muster is None else lambda tasks: Lesioned(muster(tasks), lesion)
+    if "=" in way:
+        rival = shared[way]
+        return lambda tasks: Rivals(rival, tasks)
+    return TEAMS[way](shared["heads"]) if way in TEAMS else None
 
 
 def _wandering(world: World, task: Instructed, steps: int) -> Any:
@@ -183,17 +227,16 @@ def _wandering(world: World, task: Instructed, steps: int) -> Any:
     return np.random.default_rng(task.seed).uniform(-1, 1, (steps, world.action_size)).astype(np.float32)
 
 
-def _rival(folder: str, config: Config) -> Callable[[Instructed], Actor]:
+def _rival(folder: str) -> Any:
     from nextstate.errors import CheckpointError
     from nextstate.models.language import Cloner, Vla
     from nextstate.models.pretrained import from_pretrained
-    from nextstate.policies.following import Following
 
     inside = Path(folder) / "model"
     rival = from_pretrained(inside if inside.is_dir() else folder)
     if not isinstance(rival, Vla | Cloner):
         raise CheckpointError(f"{folder} follows no instructions; train it with --policy vla or bc.")
-    return lambda task: Following(rival, task.instruction, config.every, task.seed)
+    return rival
 
 
 def _on_beliefs(way: str, model: Any, config: Config, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:

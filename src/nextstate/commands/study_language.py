@@ -244,7 +244,7 @@ def examples(panel: Panel, count: int = 12) -> list[dict[str, Any]]:
 
 
 def _frames(cache: Any, rng: Any, context: int, horizon: int) -> Any:
-    """Rows of training episodes with a history before and a plan after them, at most 20,000."""
+    """Rows of training episodes with a history before and a plan after them, at most 6,000."""
     import numpy as np
 
     from nextstate.data import Windows
@@ -253,4 +253,4 @@ def _frames(cache: Any, rng: Any, context: int, horizon: int) -> Any:
     counts = cache.lengths[windows.episodes] - horizon - context + 1
     starts = cache.starts[windows.episodes] + context - 1
     rows = np.concatenate([s + np.arange(n) for s, n in zip(starts, counts, strict=True)])
-    return np.sort(rng.permutation(rows)[:20_000])
+    return np.sort(rng.permutation(rows)[:6_000])

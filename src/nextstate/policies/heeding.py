@@ -141,14 +141,19 @@ def decoding(head: Foretelling, inverse: Inverse, instruction: str, seed: int = 
     """Draws a future in which the instruction is followed, then the commands that lead there."""
     words = torch.from_numpy(told(instruction))[None]
     generator = torch.Generator().manual_seed(seed)
-    reach = inverse.shape.chunk
 
     def decide(state: State, step: int) -> Decision:
         known = head.known(state)
         _, ahead = head.draw(known, words, generator, SPREAD)
         assert ahead is not None
-        expected = known["places"][:, None] + ahead
-        later = {"places": expected[:, reach - 1], "there": known["there"]}
-        return Decision(inverse(known, later, torch.tensor([reach])), expected)
+        return Decision(*decoded(inverse, known, ahead))
 
     return decide
+
+
+def decoded(inverse: Inverse, known: Mapping[str, Tensor], ahead: Tensor) -> tuple[Tensor, Tensor]:
+    """Commands ``(N, S', A)`` that lead where things are to go by ``(N, S, K, 2)``, and where they then are."""
+    reach = inverse.shape.chunk
+    expected = known["places"][:, None] + ahead
+    later = {"places": expected[:, reach - 1], "there": known["there"]}
+    return inverse(known, later, torch.full((len(ahead),), reach)), expected

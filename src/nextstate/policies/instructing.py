@@ -30,7 +30,7 @@ from nextstate.training.trainable import to_tensors
 
 BATCH, RATE, DRAWS = 128, 1e-3, 2
 
-BRIDGED = 3
+BRIDGED = 1
 """Steps between the two pictures that a command is guessed from."""
 
 Show = Callable[[int, int], None]
