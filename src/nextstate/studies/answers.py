@@ -124,7 +124,6 @@ def scored(questions: Questions, told: np.ndarray, groups: np.ndarray) -> dict[s
         table = np.array([np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows])
         low, high = mean(np.nan_to_num(table), ~np.isnan(table)).interval()
         found[kind] = {k: round(v, 4) for k, v in found[kind].items()} | {"interval": [round(low, 4), round(high, 4)]}
-    # Imagining answers what would happen; what is the case now is for the probe to say.
     return found
 
 

@@ -29,7 +29,7 @@ def summed(
         "physics_gap_of_probes": _told(
             answers, "physics", ["beliefs, probed"], [way for way in theirs if way.endswith("probed")]
         ),
-        "knowledge_gap": _told(answers, "knowledge", ["beliefs, probed"], theirs),
+        "knowledge_gap": _told(answers, "knowledge", ["beliefs, probed", "imagination"], theirs),
         "shift_gap": _gap(control, ours, vlas, physical),
         "in_distribution_gap": _gap(control, ours, vlas, ["usual"]),
     }
