@@ -6,7 +6,7 @@ import json
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ class Config:
     ours: tuple[str, ...] = ("heeding", "joint", "decoding", "choosing", "labelled")
     """World-model policies, see `nextstate follow`."""
     lesions: tuple[str, ...] = ()
-    """Ways of `nextstate follow` with something taken away that act too."""
+    """Ways of `nextstate follow` with something taken away, which follow as many instructions as under a changed
+    condition."""
     heads: Path | None = None
     """Folder of their heads; by default the output folder."""
     minutes: float = 5.0
@@ -106,7 +107,7 @@ def run(argv: list[str]) -> int:
     bc = [f"bc={config.bc}"] if config.bc else []
     acting = follow.Config(
         world=config.world,
-        ways=(*config.ours, *config.vlas, *config.guessing, *bc, *config.lesions),
+        ways=(*config.ours, *config.vlas, *config.guessing, *bc),
         model=config.model,
         data=config.data,
         minutes=config.minutes,
@@ -120,9 +121,13 @@ def run(argv: list[str]) -> int:
         out=config.out / "trials.json",
         heads=config.heads or config.out,
     )
+    lesioned = replace(acting, ways=config.lesions, conditions=("usual",), tasks=config.changed)
     follow.check(acting)
+    follow.check(lesioned)
     with bar("following", "trials") as progress:
-        control = follow.trials(acting, progress, left)
+        follow.trials(acting, progress, left)
+    with bar("following, lesioned", "trials") as progress:
+        control = follow.trials(lesioned, progress, left)
     names = [[follow.name_of(way) for way in ways] for ways in (config.ours, config.vlas, config.guessing)]
     summary = summed(answers["ways"], control, *names) | rates_of_decisions(control, config.every, names[0], names[1])
     models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]
