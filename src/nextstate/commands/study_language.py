@@ -92,6 +92,7 @@ def run(argv: list[str]) -> int:
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.provenance import provenance
     from nextstate.reports.language import language_page
+    from nextstate.studies.curves import learning_curve
     from nextstate.studies.summing import rates_of_decisions, summed
     from nextstate.training.precision import settle_threads
     from nextstate.worlds import make_world
@@ -134,7 +135,9 @@ def run(argv: list[str]) -> int:
     ledgers = [vars(found) | {"total": found.total} for found in (ledger_of(name, Ledgers()) for name in models)]
     command = f"nextstate study language {shlex.join(argv)}"
     shown = {n: v for n, v in answers.items() if n != "examples"}
-    found = {"answers": shown, "control": control, "ledger": ledgers, "summary": summary}
+    runs = [way.partition("=")[::2] for way in (*config.vlas, *config.guessing, *bc, *config.vlms)]
+    curves = {name: learning_curve(Path(folder)) for name, folder in runs}
+    found = {"answers": shown, "control": control, "curves": curves, "ledger": ledgers, "summary": summary}
     write_json(config.out / "language.json", {**provenance(command), **found})
     page = language_page(QUESTION, found, answers["examples"], command)
     write_bytes(config.out / "language.html", page.encode())

@@ -28,6 +28,11 @@ def language_page(question: str, found: Mapping[str, Any], examples: Sequence[Ma
         (_accuracy(answers), _counted(counts)),
         (_success(control), "Instructions followed, by condition; bars are 95 % intervals."),
     ]
+    if any(curve["minutes"] for curve in found.get("curves", {}).values()):
+        words = (
+            "How the rivals learned: errors on held-out frames, of commands over variance, of answers over guessing."
+        )
+        plots.append((_learning(found["curves"]), words))
     plots += [(_scene(example), _said(example)) for example in examples]
     rows = [table_row(way, _cells(answers, way)) for way in answers]
     rows += [table_row(way, ("", "", *_rates(row))) for way, row in control.items()]
@@ -118,6 +123,18 @@ def _success(control: Mapping[str, Any]) -> str:
         for place, row in zip(places, rows, strict=True):
             plot.bar(place, *row["interval"], tone)
             plot.dot(place, row["rate"], tone, 3, f"{way}: {row['rate']:.0%}")
+    return plot.render()
+
+
+def _learning(curves: Mapping[str, Any]) -> str:
+    known = {name: curve for name, curve in curves.items() if curve["minutes"]}
+    longest = max(curve["minutes"][-1] for curve in known.values())
+    ticks = [round(longest * part, 1) for part in (0.25, 0.5, 0.75, 1.0)]
+    plot = Plot("learning curves", (0.0, longest), (0.0, 1.2), (ticks, (0, 0.5, 1.0)), ("minutes", "error"))
+    for index, (name, curve) in enumerate(known.items()):
+        plot.line(curve["minutes"], curve["error"], f"group group{index % 6}", name)
+        for minutes, error in zip(curve["minutes"], curve["error"], strict=True):
+            plot.dot(minutes, error, f"group group{index % 6}", 2.5, f"{name}: {error:.2f}")
     return plot.render()
 
 
