@@ -40,9 +40,9 @@ class Config:
     """Folder of plain behaviour cloning."""
     ours: tuple[str, ...] = ("heeding", "joint", "decoding", "choosing", "labelled")
     """World-model policies, see `nextstate follow`."""
-    lesions: tuple[str, ...] = ()
-    """Ways of `nextstate follow` with something taken away, which follow as many instructions as under a changed
-    condition."""
+    further: tuple[str, ...] = ()
+    """Further ways of `nextstate follow`, with something taken away or slow ones: under usual conditions alone, and
+    with as many instructions as others follow under changed ones."""
     heads: Path | None = None
     """Folder of their heads; by default the output folder."""
     minutes: float = 5.0
@@ -122,7 +122,7 @@ def run(argv: list[str]) -> int:
         out=config.out / "trials.json",
         heads=config.heads or config.out,
     )
-    lesioned = replace(acting, ways=config.lesions, conditions=("usual",), tasks=config.changed)
+    lesioned = replace(acting, ways=config.further, conditions=("usual",), tasks=config.changed)
     follow.check(acting)
     follow.check(lesioned)
     with bar("following", "trials") as progress:
