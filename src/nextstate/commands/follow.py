@@ -159,6 +159,25 @@ def trials(
     return {label: summary(notes, label) for label in known}
 
 
+def milliseconds(config: Config, decisions: int = 15) -> dict[str, float]:
+    """Way -> how long one of its decisions takes, the median of some in one task."""
+    import numpy as np
+
+    from nextstate.acting.instructions import follow, make_instructed
+    from nextstate.acting.notes import median
+    from nextstate.worlds import make_world
+
+    world, shared, found = make_world(config.world), dict[str, Any](), dict[str, float]()
+    (task,) = make_instructed(world, 1, config.first, config.steps)
+    for way in config.ways:
+        actor = make_way(way, config, world, shared)(task)
+        # What is loaded or prepared on the way is not counted.
+        follow(world, actor, task, 2 * config.every)
+        came = follow(world, actor, task, decisions * config.every)
+        found[name_of(way)] = float(np.round(1000 * median(came.seconds), 1))
+    return found
+
+
 def _shares(keys: list[Any], together: bool) -> list[list[Any]]:
     """Trials to be made at once: one alone, by which decisions are timed, then many side by side."""
     from nextstate.acting.together import SIDE_BY_SIDE

@@ -130,11 +130,14 @@ def run(argv: list[str]) -> int:
     with bar("following, lesioned", "trials") as progress:
         control = follow.trials(lesioned, progress, left)
     names = [[follow.name_of(way) for way in ways] for ways in (config.ours, config.vlas, config.guessing)]
-    summary = summed(answers["ways"], control, *names) | rates_of_decisions(control, config.every, names[0], names[1])
+    taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.further)))
+    summary = summed(answers["ways"], control, *names)
+    summary |= rates_of_decisions(control, taken, config.every, names[0], names[1])
     models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]
     ledgers = [vars(found) | {"total": found.total} for found in (ledger_of(name, Ledgers()) for name in models)]
     command = f"nextstate study language {shlex.join(argv)}"
     shown = {n: v for n, v in answers.items() if n != "examples"}
+    control = {way: {**row, "milliseconds": taken.get(way)} for way, row in control.items()}
     runs = [way.partition("=")[::2] for way in (*config.vlas, *config.guessing, *bc, *config.vlms)]
     curves = {name: learning_curve(Path(folder)) for name, folder in runs}
     found = {"answers": shown, "control": control, "curves": curves, "ledger": ledgers, "summary": summary}

@@ -82,14 +82,16 @@ def _told(answers: Mapping[str, Any], kind: str, ways: Sequence[str], others: Se
     return {"points": round(100 * (rates[0][one] - rates[1][other]), 1), "between": [one, other]}
 
 
-def rates_of_decisions(control: Rows, every: int, ours: Sequence[str], vlas: Sequence[str]) -> dict[str, Any]:
-    """Commands a second that each side's best policy can give, by how long its decisions took, and of all of them.
+def rates_of_decisions(
+    control: Rows, milliseconds: Mapping[str, float], every: int, ours: Sequence[str], vlas: Sequence[str]
+) -> dict[str, Any]:
+    """Commands a second that each side's best policy can give, and decisions a second of all.
 
     Args:
-        every: commands done of each decision.
+        milliseconds: way -> of one decision. every: commands done of each.
     """
-    rates = {way: round(1000 / row["milliseconds"], 1) for way, row in control.items() if row["milliseconds"] > 0}
-    found: dict[str, Any] = {"decisions_per_second": {w: r for w, r in rates.items() if ", " not in w}}
+    rates = {way: round(1000 / taken, 1) for way, taken in milliseconds.items() if taken > 0}
+    found: dict[str, Any] = {"decisions_per_second": rates}
     for name, ways in (("hz_without_language", ours), ("hz_with_language", vlas)):
         best = _best(control, ways, ["usual"])
         found[name] = None if best is None or best[0] not in rates else round(rates[best[0]] * every, 1)
