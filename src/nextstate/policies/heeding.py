@@ -95,7 +95,7 @@ class Heeding(Head):
         bound = WIDE if self.futures else 1.0
         drawn = self.expert.draw(*self.memory(state, words), generator, bound=bound, spread=spread)
         commands, ahead = drawn.tensor_split([size], dim=-1)
-        going = (ahead * self.spread).unflatten(-1, (-1, 2)) if self.futures else None
+        going = (ahead * self.spread).view(*ahead.shape[:2], -1, 2) if self.futures else None
         return (commands.clamp(-1, 1) if self.commands else None), going
 
     def known(self, state: State) -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ class Seen:
         dtype = choose_dtype("auto", model.device)
         found = recall(model, windows, model.device, dtype, lambda: False, show or (lambda done, count: None))
         assert found is not None
-        arrays = {n: found[n] for n in ("places", "codes", "proprio") if n in found}
+        arrays: dict[str, np.ndarray] = {n: found[n] for n in ("places", "codes", "proprio") if n in found}
         arrays["there"] = presence(torch.from_numpy(found["areas"])).numpy()
         later = np.arange(len(arrays["places"]))[:, None] + np.arange(1, CHUNK + 1)
         places = arrays["places"]

@@ -96,7 +96,8 @@ def _accuracy(answers: Mapping[str, Any]) -> str:
         nudged = [place + 0.05 * (index - len(ways) / 2) for place, _ in points]
         plot.line(nudged, [row["all"] for _, row in points], tone, way)
         for place, (_, row) in zip(nudged, points, strict=True):
-            plot.bar(place, *row["interval"], tone)
+            low, high = row["interval"]
+            plot.bar(place, low, high, tone)
             plot.dot(place, row["all"], tone, 3, f"{way}: {row['all']:.2f}")
     return plot.render()
 
@@ -113,15 +114,16 @@ def _success(control: Mapping[str, Any]) -> str:
         size=(560.0, 260.0),
         right=110.0,
     )
-    for place, name in enumerate(names):
-        plot.note(place, -0.08, name, "middle")
+    for number, name in enumerate(names):
+        plot.note(number, -0.08, name, "middle")
     for index, way in enumerate(ways):
         tone = f"group group{index % 6}"
         places = [p + 0.06 * (index - len(ways) / 2) for p, name in enumerate(names) if _label(way, name) in control]
         rows = [control[_label(way, name)]["strict"] for name in names if _label(way, name) in control]
         plot.line(places[-1:], [rows[-1]["rate"]], tone, way)
         for place, row in zip(places, rows, strict=True):
-            plot.bar(place, *row["interval"], tone)
+            low, high = row["interval"]
+            plot.bar(place, low, high, tone)
             plot.dot(place, row["rate"], tone, 3, f"{way}: {row['rate']:.0%}")
     return plot.render()
 
