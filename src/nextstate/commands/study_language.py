@@ -229,7 +229,7 @@ def make_panel(config: Config, world: World) -> Panel:
 
 
 def examples(panel: Panel, count: int = 12) -> list[dict[str, Any]]:
-    """The first questions of each topic of physics about snapshots whose pictures were kept, and those pictures."""
+    """The first question of each topic of physics about snapshots whose pictures were kept, and those pictures."""
     import numpy as np
 
     from nextstate.reports.sprites import sheet
@@ -242,7 +242,9 @@ def examples(panel: Panel, count: int = 12) -> list[dict[str, Any]]:
     for number in np.flatnonzero(questions.of("physics")):
         asker, case = questions.askers[questions.which[number]], int(questions.case[number])
         row, branch = divmod(case, branches)
-        if asker.topic in topics or row >= suite.pictured or case in used:
+        # Yeses and noes in turn.
+        wanted = len(found) % 2 == 0
+        if asker.topic in topics or row >= suite.pictured or case in used or questions.answer[number] != wanted:
             continue
         topics.add(asker.topic)
         used.add(case)

@@ -10,6 +10,9 @@ from nextstate.acting.conditions import CONDITIONS
 from nextstate.reports.studies import page, table_row
 from nextstate.reports.svg import Plot
 
+DRAWN = ("usual", "silent", "heavy", "slippery")
+"""Conditions that are drawn; the table holds all."""
+
 SHOWN = ("imagination", "in words")
 """Whose answers stand under a scene: ways that end so."""
 
@@ -34,16 +37,17 @@ def language_page(question: str, found: Mapping[str, Any], examples: Sequence[Ma
         )
         plots.append((_learning(found["curves"]), words))
     plots += [(_scene(example), _said(example)) for example in examples]
-    rows = [table_row(way, _cells(answers, way)) for way in answers]
-    rows += [table_row(way, ("", "", *_rates(row))) for way, row in control.items()]
+    shown = [name for name in CONDITIONS if any(_label(way, name) in control for way in _ways(control))]
+    blank = [""] * len(shown)
+    rows = [table_row(way, (*_cells(answers, way), *blank)) for way in answers]
     rows += [
-        table_row(f"parameters of {entry['name']}", ("", "", f"{entry['total']:,}", _owners(entry)))
-        for entry in found["ledger"]
+        table_row(way, ("", "", *(_rate(control.get(_label(way, name))) for name in shown))) for way in _ways(control)
     ]
-    head = ("who", "knowledge", "physics", "followed", "95 %, or by owner")
+    head = ("who", "knowledge", "physics", *shown)
     conditions = "; ".join(f"{name}: {condition.about}" for name, condition in CONDITIONS.items())
     note = f"Guessing is right half of the time. @ stands before what was taken away. Conditions: {conditions}."
-    return page(question, says(found), plots, head, rows, note, made)
+    ledgers = [f"Parameters of {entry['name']}: {entry['total']:,} ({_owners(entry)})." for entry in found["ledger"]]
+    return page(question, [*says(found), *ledgers], plots, head, rows, note, made)
 
 
 def says(found: Mapping[str, Any]) -> list[str]:
@@ -103,15 +107,14 @@ def _accuracy(answers: Mapping[str, Any]) -> str:
 
 
 def _success(control: Mapping[str, Any]) -> str:
-    ways = [way for way in control if ", " not in way and "@" not in way]
-    names = [name for name in CONDITIONS if any(_label(way, name) in control for way in ways)]
+    ways = [way for way in _ways(control) if "@" not in way]
+    names = [name for name in DRAWN if any(_label(way, name) in control for way in ways)]
     plot = Plot(
         "instructions followed",
-        (-0.5, len(names) - 0.2),
+        (-0.5, len(names) - 0.4),
         (-0.08, 1.0),
         ((), (0, 0.25, 0.5, 0.75, 1.0)),
         ("", "followed"),
-        size=(560.0, 260.0),
         right=110.0,
     )
     for number, name in enumerate(names):
@@ -120,7 +123,7 @@ def _success(control: Mapping[str, Any]) -> str:
         tone = f"group group{index % 6}"
         places = [p + 0.06 * (index - len(ways) / 2) for p, name in enumerate(names) if _label(way, name) in control]
         rows = [control[_label(way, name)]["strict"] for name in names if _label(way, name) in control]
-        plot.line(places[-1:], [rows[-1]["rate"]], tone, way)
+        plot.line([len(names) - 0.4], [rows[-1]["rate"]], tone, way)
         for place, row in zip(places, rows, strict=True):
             low, high = row["interval"]
             plot.bar(place, low, high, tone)
@@ -164,14 +167,19 @@ def _said(example: Mapping[str, Any]) -> str:
 def _cells(answers: Mapping[str, Any], way: str) -> tuple[str, ...]:
     kinds = [answers[way].get(kind) for kind in ("knowledge", "physics")]
     return tuple(
-        "" if row is None else f"{row['all']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})"
-        for row in kinds
+        "" if row is None else f"{row['all']:.2f} ({row['interval'][0]:.2f}-{row['interval'][1]:.2f})" for row in kinds
     )
 
 
-def _rates(row: Mapping[str, Any]) -> tuple[str, str]:
+def _ways(control: Mapping[str, Any]) -> list[str]:
+    return [way for way in control if ", " not in way]
+
+
+def _rate(row: Mapping[str, Any] | None) -> str:
+    if row is None or not row["strict"]["trials"]:
+        return ""
     low, high = row["strict"]["interval"]
-    return f"{row['strict']['rate']:.0%}", f"{low:.0%} to {high:.0%} of {row['strict']['trials']}"
+    return f"{row['strict']['rate']:.0%} ({100 * low:.0f}-{100 * high:.0f})"
 
 
 def _owners(entry: Mapping[str, Any]) -> str:
