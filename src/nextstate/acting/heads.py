@@ -16,11 +16,14 @@ from nextstate.acting.together import Heeders, Muster
 from nextstate.data import Cache, open_cache
 from nextstate.data.storage import write_json
 from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.models.heads import Head
 from nextstate.models.world_model import StateModel
+from nextstate.planning import Guide
 from nextstate.policies import Actor
+from nextstate.policies.aiming import Aimed, Aiming
 from nextstate.policies.choosing import Choosing
 from nextstate.policies.heeding import Foretelling, Heeding, Labelled, Uniting, decoding, heeding
-from nextstate.policies.instructing import Seen, guessed, learn_instructed, learn_inverse
+from nextstate.policies.instructing import Seen, guessed, learn_aiming, learn_guide, learn_instructed, learn_inverse
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.looking import Looking
 
@@ -70,6 +73,24 @@ class Heads:
         return Inverse.load(self.folder)
 
     @cached_property
+    def guide(self) -> Guide:
+        """What leads plans."""
+        if not (self.folder / Guide.file()).is_file():
+            seen = self.seen
+            with self.bar("learning guide", "seconds") as progress:
+                self._keep(*learn_guide(seen, 60 * self.minutes, self.seed, progress))
+        return Guide.load(self.folder)
+
+    @cached_property
+    def aiming(self) -> Aiming:
+        """From words to where things are to be."""
+        if not (self.folder / Aiming.file()).is_file():
+            seen = self.seen
+            with self.bar("learning aiming", "seconds") as progress:
+                self._keep(*learn_aiming(seen, 60 * self.minutes, self.seed, progress))
+        return Aiming.load(self.folder)
+
+    @cached_property
     def guesses(self) -> np.ndarray:
         """Commands of all episodes, those of silent ones guessed ``(T, A)``; kept in the folder for other learners."""
         path = self.folder / "guessed.npy"
@@ -92,7 +113,7 @@ class Heads:
             self._keep(head, figures)
         return kind.load(self.folder)
 
-    def _keep(self, head: Heeding | Inverse, figures: dict[str, float]) -> None:
+    def _keep(self, head: Head, figures: dict[str, float]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         head.save(self.folder)
         self._note(head.name, figures)
@@ -129,6 +150,11 @@ def _choosing_labelled(heads: Heads, every: int) -> Callable[[Instructed], Actor
     return lambda task: Choosing(heads.model, head, foretelling, task.instruction, every, seed=task.seed)
 
 
+def _planning(heads: Heads, every: int) -> Callable[[Instructed], Actor]:
+    head, guide = heads.aiming, heads.guide
+    return lambda task: Aimed(heads.model, head, guide, task.instruction, seed=task.seed)
+
+
 WAYS: dict[str, Callable[[Heads, int], Callable[[Instructed], Actor]]] = {
     "heeding": _drawing("heeding"),
     "joint": _drawing("uniting"),
@@ -136,6 +162,7 @@ WAYS: dict[str, Callable[[Heads, int], Callable[[Instructed], Actor]]] = {
     "decoding": _decoding,
     "choosing": _choosing,
     "choosing-labelled": _choosing_labelled,
+    "planning": _planning,
 }
 """Ways to follow words on a world model's beliefs."""
 

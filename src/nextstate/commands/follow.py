@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nextstate.worlds import World
 
 PLAIN = ("still", "random", "scripted", "cloned")
-ON_BELIEFS = ("heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled")
+ON_BELIEFS = ("heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled", "planning")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Config:
     skill done; needs a guide). NAME=FOLDER: what `nextstate pretrain --policy vla` or bc wrote. On a world model's
     beliefs: heeding (cloning), joint (commands and futures drawn together), decoding (a future drawn, then inverse
     dynamics), choosing (proposals of heeding, imagined, the best of them), labelled (cloning, silent videos too, by
-    guessed commands) and choosing-labelled. Any of these followed by @vision acts with blank pictures, a rival followed
+    guessed commands), choosing-labelled, and planning (where things are to be, told by the words, and planning
+    there, anew every four steps). Any of these followed by @vision acts with blank pictures, a rival followed
     by @language without its language model's blocks."""
     model: str = ""
     """World model on whose beliefs is acted; by default the shipped one of the world."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 QUESTION = "Do language-first models know what things are, and not what happens to them?"
 
-OURS = ("heeding", "joint", "decoding", "choosing", "labelled", "choosing-labelled")
-
 
 @dataclass(frozen=True)
 class Config:
@@ -40,9 +38,11 @@ class Config:
     """Folder of plain behaviour cloning."""
     ours: tuple[str, ...] = ("heeding", "joint", "decoding", "choosing", "labelled")
     """World-model policies, see `nextstate follow`."""
+    slow: tuple[str, ...] = ("planning",)
+    """World-model policies whose decisions take long: under usual, silent and physical conditions alone, and with as
+    many instructions as others follow under changed ones."""
     further: tuple[str, ...] = ()
-    """Further ways of `nextstate follow`, with something taken away or slow ones: under usual conditions alone, and
-    with as many instructions as others follow under changed ones."""
+    """Further ways of `nextstate follow`, such as those with something taken away: the same, under usual conditions."""
     heads: Path | None = None
     """Folder of their heads; by default the output folder."""
     minutes: float = 5.0
@@ -85,6 +85,7 @@ def run(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study language", args=argv)
+    from nextstate.acting.conditions import CONDITIONS
     from nextstate.commands import follow
     from nextstate.commands.ledger import Config as Ledgers
     from nextstate.commands.ledger import ledger_of
@@ -122,15 +123,22 @@ def run(argv: list[str]) -> int:
         out=config.out / "trials.json",
         heads=config.heads or config.out,
     )
-    lesioned = replace(acting, ways=config.further, conditions=("usual",), tasks=config.changed)
+    few = [c for c in acting.conditions if c in ("usual", "silent") or CONDITIONS[c].physical]
+    slow = replace(acting, ways=config.slow, conditions=tuple(few), tasks=config.changed)
+    lesioned = replace(slow, ways=config.further, conditions=("usual",))
     follow.check(acting)
+    follow.check(slow)
     follow.check(lesioned)
     with bar("following", "trials") as progress:
         follow.trials(acting, progress, left)
+    with bar("following by plans", "trials") as progress:
+        follow.trials(slow, progress, left)
     with bar("following, lesioned", "trials") as progress:
         control = follow.trials(lesioned, progress, left)
-    names = [[follow.name_of(way) for way in ways] for ways in (config.ours, config.vlas, config.guessing)]
-    taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.further)))
+    names = [
+        [follow.name_of(way) for way in ways] for ways in ((*config.ours, *config.slow), config.vlas, config.guessing)
+    ]
+    taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
     summary = summed(answers["ways"], control, *names)
     summary |= rates_of_decisions(control, taken, config.every, names[0], names[1])
     models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from nextstate.models.heads import HeadShape
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
+from nextstate.planning import Guide
+from nextstate.policies.aiming import AIMED, Aiming, aiming_loss
 from nextstate.policies.heeding import CHUNK, Foretelling, Heeding, Labelled, told
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.learning import LONGEST, Recollection, learn
@@ -135,14 +137,66 @@ def learn_inverse(
     seen: Seen, seconds: float, seed: int = 0, show: Show | None = None
 ) -> tuple[Inverse, dict[str, float]]:
     """Inverse dynamics from pictures alone, of all episodes that are not silent."""
+    head, errors = learn(Inverse.name, _voiced(seen, pictures_only=True, seed=seed), seconds, seed, show)
+    assert isinstance(head, Inverse)
+    return head, errors
+
+
+def learn_guide(seen: Seen, seconds: float, seed: int = 0, show: Show | None = None) -> tuple[Guide, dict[str, float]]:
+    """A guide for planning, of all episodes that are not silent; it needs no instructions."""
+    head, errors = learn(Guide.name, _voiced(seen, pictures_only=False, seed=seed), seconds, seed, show)
+    assert isinstance(head, Guide)
+    return head, errors
+
+
+def _voiced(seen: Seen, pictures_only: bool, seed: int) -> Recollection:
     length = min(LONGEST, int(seen.cache.lengths.min()) - 1) + 1
-    arrays = {n: a for n, a in seen.shown(pictures_only=True).items() if n != "ahead"}
+    arrays = {n: a for n, a in seen.shown(pictures_only).items() if n != "ahead"}
     hidden = silenced(seen.cache, seen.silent)
     sides: tuple[Split, ...] = ("train", "validation")
     train, held = (Windows(seen.cache, length, side, seed, []).over(arrays).without(hidden) for side in sides)
-    head, errors = learn(Inverse.name, Recollection(seen.model, train, held), seconds, seed, show)
-    assert isinstance(head, Inverse)
-    return head, errors
+    return Recollection(seen.model, train, held)
+
+
+def learn_aiming(
+    seen: Seen, seconds: float, seed: int = 0, show: Show | None = None
+) -> tuple[Aiming, dict[str, float]]:
+    """Where things end up when instructions are followed, from pictures alone, of silent episodes too."""
+    places = seen.arrays["places"]
+    later = (np.arange(len(places)) + AIMED).clip(max=len(places) - 1)
+    arrays = {n: seen.arrays[n] for n in ("places", "codes", "there")} | {"aim": places[later] - places}
+    sides: tuple[Split, ...] = ("train", "validation")
+    train, held_out = (
+        InstructedFrames(seen.cache, AIMED, told, [], side, seed).reading(arrays, np.zeros((len(places), 1)))
+        for side in sides
+    )
+    torch.manual_seed(seed)
+    device = seen.model.device
+    head = Aiming(replace(_shape(seen, arrays), chunk=1)).to(device)
+    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, 0.1)
+    began, step = time.monotonic(), 0
+    while (done := (time.monotonic() - began) / seconds) < 1.0:
+        with autocast(device, choose_dtype("auto", device)):
+            loss = aiming_loss(head, to_tensors(train.batch(step, BATCH), device))
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step(schedule(done))
+        step += 1
+        average.update(step)
+        if show:
+            show(int(time.monotonic() - began), int(seconds))
+    head.load_state_dict(head.state_dict() | average.state())
+    head.eval()
+    held = to_tensors(held_out.batch(0, 1024), device)
+    with torch.no_grad():
+        error, still = aiming_loss(head, held), aiming_loss(_Still(), held)  # type: ignore[arg-type]
+    return head, {"error": float(error / still), "steps": float(step)}
+
+
+class _Still:
+    """Expects everything to stay where it is."""
+
+    def __call__(self, state: Mapping[str, Tensor], words: Tensor) -> Tensor:
+        return torch.zeros_like(state["places"])
 
 
 @torch.no_grad()
