@@ -141,20 +141,20 @@ def trials(
                 if way not in makers and mine:
                     makers[way] = make_way(way, config, usual, shared)
                     musters[way] = make_team(way, config, usual, shared)
-                for keys in _shares(mine, musters.get(way) is not None):
+                for share in _shares(mine, musters.get(way) is not None):
                     if left() <= 0:
                         break
-                    chosen = [tasks[key[2]] for key in keys]
-                    if len(keys) == 1:
+                    chosen = [tasks[number] for _, _, number in share]
+                    if len(share) == 1:
                         came = [follow(world, makers[way](chosen[0]), chosen[0], config.steps)]
                     else:
-                        while len(worlds) < len(keys):
+                        while len(worlds) < len(share):
                             worlds.append(make_like(world))
                         team = musters[way](chosen)
-                        came = follow_together(worlds[: len(keys)], team, chosen, config.steps, config.every)
-                    for key, task, one in zip(keys, chosen, came, strict=True):
+                        came = follow_together(worlds[: len(share)], team, chosen, config.steps, config.every)
+                    for trial, task, one in zip(share, chosen, came, strict=True):
                         seconds = median(one.seconds) if one.seconds else None
-                        notes.add(key, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
+                        notes.add(trial, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
                     show(sum(key in notes.found for key in wanted), len(wanted))
     known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
     return {label: summary(notes, label) for label in known}

@@ -27,6 +27,9 @@ from nextstate.worlds import Snapshot
 AIMED = 40
 """Steps later at which things are where they were asked to be."""
 
+STRIDE = 0.4
+"""Halves of the picture by which a thing is to go at most: farther than that nobody can tell how long it takes."""
+
 
 class Aiming(Head):
     """Tells where things will be once an instruction has been followed for a while."""
@@ -45,7 +48,7 @@ class Aiming(Head):
             state: ``places``, ``codes``, ``there (N, K)``. words: ``(N, 256)``.
         """
         thought = self.gaze(state, state["places"], state["there"], words)
-        return PACE * self.go(thought).float().unflatten(1, (self.shape.things, 2))  # type: ignore[no-untyped-call, no-any-return]
+        return PACE * self.go(thought).float().unflatten(1, (self.shape.things, 2))  # type: ignore[no-any-return]
 
 
 def aiming_loss(head: Aiming, batch: Mapping[str, Tensor]) -> Tensor:
@@ -103,9 +106,9 @@ class Aimed:
     def _towards(self, observation: Mapping[str, np.ndarray]) -> Planned:
         state = glance(self.eye, observation)
         known = {"places": state["places"], "codes": state["codes"], "there": presence(state["areas"])}
-        goal = SeenDistance(
-            self.eye, state["places"] + self.head(known, self.words), known["there"], (1 - self.guide.obeys).square()
-        )
+        go = self.head(known, self.words)
+        go = go * (STRIDE / go.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
+        goal = SeenDistance(self.eye, state["places"] + go, known["there"], (1 - self.guide.obeys).square())
         planner = make_planner("guided", candidates=self.candidates)
         cost = TimeToGo(self.guide, goal)
         return Planned(self.eye, planner, cost, 10, 2, self.every, 2, 0.5, seed=self.seed)
