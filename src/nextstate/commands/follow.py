@@ -156,8 +156,9 @@ def trials(
                         seconds = median(one.seconds) if one.seconds else None
                         notes.add(trial, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
                     show(sum(key in notes.found for key in wanted), len(wanted))
-    known = dict.fromkeys([*labels.values(), *(key[0] for key in notes.found)])
-    return {label: summary(notes, label) for label in known}
+    made = dict.fromkeys(key[0] for key in notes.found)
+    known = [label for label in labels.values() if label in made]
+    return {label: summary(notes, label) for label in dict.fromkeys([*known, *made])}
 
 
 def milliseconds(config: Config, decisions: int = 15) -> dict[str, float]:
