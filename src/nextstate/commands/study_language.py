@@ -91,6 +91,7 @@ def run(argv: list[str]) -> int:
     from nextstate.commands.ledger import ledger_of
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_bytes, write_json
+    from nextstate.policies.aiming import EVERY as PLANNED
     from nextstate.provenance import provenance
     from nextstate.reports.language import language_page
     from nextstate.studies.curves import learning_curve
@@ -140,7 +141,8 @@ def run(argv: list[str]) -> int:
     ]
     taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
     summary = summed(answers["ways"], control, *names)
-    summary |= rates_of_decisions(control, taken, config.every, names[0], names[1])
+    every = {way: PLANNED if way in config.slow else config.every for way in taken}
+    summary |= rates_of_decisions(control, taken, every, names[0], names[1])
     models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]
     ledgers = [vars(found) | {"total": found.total} for found in (ledger_of(name, Ledgers()) for name in models)]
     command = f"nextstate study language {shlex.join(argv)}"

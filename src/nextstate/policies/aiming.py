@@ -27,6 +27,9 @@ from nextstate.worlds import Snapshot
 AIMED = 40
 """Steps later at which things are where they were asked to be."""
 
+EVERY = 4
+"""Steps after which is planned anew."""
+
 STRIDE = 0.4
 """Halves of the picture by which a thing is to go at most: farther than that nobody can tell how long it takes."""
 
@@ -71,7 +74,7 @@ class Aimed:
     head: Aiming
     guide: Guide
     instruction: str
-    every: int = 4
+    every: int = EVERY
     candidates: int = 16
     seed: int = 0
 

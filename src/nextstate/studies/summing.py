@@ -83,16 +83,16 @@ def _told(answers: Mapping[str, Any], kind: str, ways: Sequence[str], others: Se
 
 
 def rates_of_decisions(
-    control: Rows, milliseconds: Mapping[str, float], every: int, ours: Sequence[str], vlas: Sequence[str]
+    control: Rows, milliseconds: Mapping[str, float], every: Mapping[str, int], ours: Sequence[str], vlas: Sequence[str]
 ) -> dict[str, Any]:
     """Commands a second that each side's best policy can give, and decisions a second of all.
 
     Args:
-        milliseconds: way -> of one decision. every: commands done of each.
+        milliseconds: way -> of one decision. every: way -> commands done of each.
     """
     rates = {way: round(1000 / taken, 1) for way, taken in milliseconds.items() if taken > 0}
     found: dict[str, Any] = {"decisions_per_second": rates}
     for name, ways in (("hz_without_language", ours), ("hz_with_language", vlas)):
         best = _best(control, ways, ["usual"])
-        found[name] = None if best is None or best[0] not in rates else round(rates[best[0]] * every, 1)
+        found[name] = None if best is None or best[0] not in rates else round(rates[best[0]] * every[best[0]], 1)
     return found
