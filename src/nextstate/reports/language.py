@@ -58,7 +58,7 @@ def says(found: Mapping[str, Any]) -> list[str]:
         "knowledge_gap": "Knowledge: {0} is right more often than {1} by {points:g} points.",
         "in_distribution_gap": "As learned: {0} follows more instructions than {1} by {points:g} points.",
         "shift_gap": "With masses doubled or little friction: {0} follows more than {1} by {points:g} points.",
-        "vla_vs_bc_in_distribution": "{0} follows more instructions than plain cloning by {points:g} points.",
+        "vla_vs_bc_in_distribution": "As learned: {0} differs from plain cloning by {points:+g} points.",
     }
     for name, text in texts.items():
         gap = summary.get(name)
@@ -71,6 +71,9 @@ def says(found: Mapping[str, Any]) -> list[str]:
             f"Seen in silent video alone: followed {summary['new_verb_success']:.0%} of the time by "
             f"{verb['world_model']['way']}{rival}."
         )
+    minutes = {name: curve["minutes"][-1] for name, curve in found.get("curves", {}).items() if curve["minutes"]}
+    if minutes:
+        said.append(f"Minutes of learning: {', '.join(f'{name} {taken:.0f}' for name, taken in minutes.items())}.")
     return said
 
 
