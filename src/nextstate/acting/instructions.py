@@ -49,8 +49,18 @@ class Instructed:
     demonstration: np.ndarray
 
 
-def make_instructed(world: World, count: int, seed: int = 0, steps: int = 60) -> list[Instructed]:
+def make_instructed(
+    world: World,
+    count: int,
+    seed: int = 0,
+    steps: int = 60,
+    asks: Callable[[str], bool] = lambda instruction: True,
+    reword: Callable[[str, np.random.Generator], str] | None = None,
+) -> list[Instructed]:
     """Tasks in held-out scenes that the scripted skill does within `steps` steps.
+
+    Args:
+        asks: which instructions are wanted. reword: from a skill's name to how it is asked for instead.
 
     Raises:
         UnknownNameError: for a world of which nobody said what counts as done.
@@ -65,11 +75,16 @@ def make_instructed(world: World, count: int, seed: int = 0, steps: int = 60) ->
         scene = HELD_OUT_SEED + SCENES + 1_000_000 * seed + candidate
         rng = np.random.default_rng([seed, candidate])
         world.reset(seed=scene)
-        possible = [name for name, skill in world.skills.items() if skill.possible(world)]
+        possible = [
+            name for name, skill in world.skills.items() if skill.possible(world) and asks(skill.instructions[0])
+        ]
+        if not possible:
+            continue
         name = possible[int(rng.integers(len(possible)))]
         skill = world.skills[name]
         text = skill.instructions[int(rng.integers(len(skill.instructions)))]
         policy = skill.make(world, rng)
+        text = reword(name, rng) if reword else text
         start, before, commands = world.snapshot(), np.asarray(world.outcome()), []
         for _ in range(steps):
             commands.append(policy(world))
@@ -104,10 +119,15 @@ def follow(world: World, actor: Actor, task: Instructed, steps: int = 60) -> Fol
     actor.reset()
     done: list[bool] = []
     seconds: list[float] = []
+    looks = getattr(actor, "modalities", None)
+    now: dict[str, np.ndarray] = {}
     for _ in range(steps):
         try:
-            now = world.observe()
-            deciding, began = getattr(actor, "due", True), time.perf_counter()
+            deciding = getattr(actor, "due", True)
+            # Whoever remembers nothing looks only when it decides.
+            if deciding or hasattr(actor, "memory"):
+                now = world.observe(looks)
+            began = time.perf_counter()
             action = actor.select_action(now, world.snapshot())
             if deciding:
                 seconds.append(time.perf_counter() - began)

@@ -58,7 +58,9 @@ def summary(notes: Notes, way: str) -> dict[str, Any]:
     return {
         "strict": Rate.of(row["held"] for row in rows).to_dict(),
         "published": Rate.of(row["touched"] for row in rows).to_dict(),
-        "milliseconds": round(1000 * (median([row["seconds"] for row in rows]) or 0.0), 1),
+        "milliseconds": round(
+            1000 * (median([row["seconds"] for row in rows if row["seconds"] is not None]) or 0.0), 1
+        ),
         "surprise": round(statistics.fmean(surprises), 4) if surprises else None,
         "died": sum(bool(row["died"]) for row in rows),
     }

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from nextstate.policies import Actor
     from nextstate.worlds import World
 
-WAYS = ("still", "random", "scripted", "rival", "heeding", "cloned")
+PLAIN = ("still", "random", "scripted", "cloned")
+ON_BELIEFS = ("heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled", "planning")
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,29 @@ class Config:
 
     world: str = "push"
     """Which world."""
-    rival: str = ""
-    """Way rival: folder that `nextstate pretrain --policy vla` wrote."""
-    model: str = ""
-    """World model whose beliefs heeding and cloned act on; by default the shipped one of the world."""
-    data: Path | None = None
-    """Way heeding: dataset whose instructed episodes it learns from, unless it was learned before."""
-    minutes: float = 5.0
-    """Way heeding: how long it learns."""
     ways: tuple[str, ...] = ("still", "random", "scripted")
-    """still, random, and scripted (what the skill itself did); rival; heeding (cloning of instructed episodes, on a
-    world model's beliefs); cloned (goal-conditioned cloning, shown a picture of the skill done; needs a guide)."""
+    """still, random, scripted (what the skill itself did), cloned (goal-conditioned cloning, shown a picture of the
+    skill done; needs a guide). NAME=FOLDER: what `nextstate pretrain --policy vla` or bc wrote. On a world model's
+    beliefs: heeding (cloning), joint (commands and futures drawn together), decoding (a future drawn, then inverse
+    dynamics), choosing (proposals of heeding, imagined, the best of them), labelled (cloning, silent videos too, by
+    guessed commands), choosing-labelled, and planning (where things are to be, told by the words, and planning
+    there, anew every four steps). Any of these followed by @vision acts with blank pictures, a rival followed
+    by @language without its language model's blocks."""
+    model: str = ""
+    """World model on whose beliefs is acted; by default the shipped one of the world."""
+    data: Path | None = None
+    """Dataset whose instructed episodes ways on beliefs learn from, unless they have learned before."""
+    minutes: float = 5.0
+    """How long each of them learns."""
+    silent: str = ""
+    """Episodes whose instructions hold these words are silent videos to all; tasks that do are of condition silent."""
+    conditions: tuple[str, ...] = ("usual",)
+    """usual; rephrased and renamed (other words); crowded and camera (other looks); heavy and slippery (other physics);
+    silent (asked for what was seen in silent video alone)."""
     tasks: int = 100
     """Tasks of each seed."""
+    changed: int = 0
+    """The same under all conditions but usual; as many if 0."""
     seeds: int = 1
     """Sets of tasks."""
     first: int = 0
@@ -49,7 +60,9 @@ class Config:
     every: int = 2
     """Commands done of each decision."""
     out: Path = Path("follow.json")
-    """Where results go; trials are noted beside it, and so is the head of way heeding."""
+    """Where results go; trials are noted beside it."""
+    heads: Path | None = None
+    """Folder for what ways on beliefs learn; by default beside the results."""
 
 
 def main(argv: list[str]) -> int:
@@ -59,59 +72,174 @@ def main(argv: list[str]) -> int:
     check(config)
     from rich.console import Console
 
-    from nextstate.acting.instructions import follow, make_instructed
-    from nextstate.acting.notes import Notes, median, summary
     from nextstate.commands.act import table
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
     from nextstate.provenance import provenance
-    from nextstate.training.precision import settle_threads
-    from nextstate.worlds import make_world
 
-    settle_threads()
-    world = make_world(config.world)
-    makers = {way: make_way(way, config, world) for way in config.ways}
-    settings = {"world": config.world, "steps": config.steps, "every": config.every, "tasks": config.tasks}
-    notes = Notes(config.out.with_suffix(".jsonl"), settings)
-    seeds = range(config.first, config.first + config.seeds)
-    wanted = [(way, seed, number) for way in config.ways for seed in seeds for number in range(config.tasks)]
     with bar("following", "trials") as progress:
-        for seed in seeds:
-            left = [key for key in wanted if key[1] == seed and key not in notes.found]
-            tasks = make_instructed(world, config.tasks, seed, config.steps) if left else []
-            for way, _, number in left:
-                task = tasks[number]
-                came = follow(world, makers[way](task), task, config.steps)
-                row = {"instruction": task.instruction, **came.to_dict(), "seconds": median(came.seconds)}
-                notes.add((way, seed, number), row)
-                progress(sum(key in notes.found for key in wanted), len(wanted))
-    rows = {way: summary(notes, way) for way in config.ways}
-    write_json(config.out, {**provenance(f"nextstate follow {shlex.join(argv)}"), "settings": settings, "ways": rows})
+        rows = trials(config, progress)
+    command = f"nextstate follow {shlex.join(argv)}"
+    write_json(config.out, {**provenance(command), "settings": settings_of(config), "ways": rows})
     Console(highlight=False).print(table(config.world, rows))
     print(config.out)
     return 0
 
 
-def make_way(way: str, config: Config, world: World) -> Callable[[Instructed], Actor]:
-    """What makes an actor for each task."""
+def settings_of(config: Config) -> dict[str, Any]:
+    """What decides how a trial ends."""
+    return {n: getattr(config, n) for n in ("world", "steps", "every", "silent")}
+
+
+def trials(
+    config: Config, show: Callable[[int, int], None], left: Callable[[], float] = lambda: 1.0
+) -> dict[str, dict[str, Any]]:
+    """Makes the trials that are missing; way and condition -> rates over all that were ever made.
+
+    Args:
+        show: told how many of how many trials are done. left: seconds; when none are, no more trials are begun.
+    """
+    from nextstate.acting.conditions import CONDITIONS
+    from nextstate.acting.instructions import follow, make_instructed
+    from nextstate.acting.notes import Notes, median, summary
+    from nextstate.acting.shifts import shifted
+    from nextstate.acting.together import follow_together
+    from nextstate.training.precision import settle_threads
+    from nextstate.worlds import make_world
+
+    settle_threads()
+    usual = make_world(config.world)
+    notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
+    seeds = range(config.first, config.first + config.seeds)
+    names = [name_of(way) for way in config.ways]
+    labels = {(way, c): way if c == "usual" else f"{way}, {c}" for c in config.conditions for way in names}
+    counts = {c: config.tasks if c == "usual" or not config.changed else config.changed for c in config.conditions}
+    wanted = [(labels[way, c], seed, n) for way, c in labels for seed in seeds for n in range(counts[c])]
+    shared: dict[str, Any] = {}
+    makers: dict[str, Callable[[Instructed], Actor]] = {}
+    musters: dict[str, Any] = {}
+
+    def make_like(world: World) -> World:
+        return type(world)(size=world.size, modalities=world.modalities)
+
+    for name in config.conditions:
+        condition = CONDITIONS[name]
+        world = shifted(usual, condition.shift) if condition.shift else usual
+        worlds: list[World] = []
+
+        def asks(text: str, silent: bool = condition.silent) -> bool:
+            return not config.silent or (config.silent in text) == silent
+
+        for seed in seeds:
+            keys = [(way, (labels[name_of(way), name], seed, n)) for way in config.ways for n in range(counts[name])]
+            missing = [(way, key) for way, key in keys if key not in notes.found]
+            if not missing or left() <= 0:
+                continue
+            tasks = make_instructed(world, counts[name], seed, config.steps, asks, condition.reword)
+            for way in config.ways:
+                mine = [key for whose, key in missing if whose == way]
+                if way not in makers and mine:
+                    makers[way] = make_way(way, config, usual, shared)
+                    musters[way] = make_team(way, config, usual, shared)
+                for share in _shares(mine, musters.get(way) is not None):
+                    if left() <= 0:
+                        break
+                    chosen = [tasks[number] for _, _, number in share]
+                    if len(share) == 1:
+                        came = [follow(world, makers[way](chosen[0]), chosen[0], config.steps)]
+                    else:
+                        while len(worlds) < len(share):
+                            worlds.append(make_like(world))
+                        team = musters[way](chosen)
+                        came = follow_together(worlds[: len(share)], team, chosen, config.steps, config.every)
+                    for trial, task, one in zip(share, chosen, came, strict=True):
+                        seconds = median(one.seconds) if one.seconds else None
+                        notes.add(trial, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
+                    show(sum(key in notes.found for key in wanted), len(wanted))
+    made = dict.fromkeys(key[0] for key in notes.found)
+    known = [label for label in labels.values() if label in made]
+    return {label: summary(notes, label) for label in dict.fromkeys([*known, *made])}
+
+
+def milliseconds(config: Config, decisions: int = 15) -> dict[str, float]:
+    """Way -> how long one of its decisions takes, the median of some in one task."""
     import numpy as np
 
+    from nextstate.acting.instructions import follow, make_instructed
+    from nextstate.acting.notes import median
+    from nextstate.worlds import make_world
+
+    world, shared, found = make_world(config.world), dict[str, Any](), dict[str, float]()
+    (task,) = make_instructed(world, 1, config.first, config.steps)
+    for way in config.ways:
+        actor = make_way(way, config, world, shared)(task)
+        # What is loaded or prepared on the way is not counted.
+        follow(world, actor, task, 2 * config.every)
+        came = follow(world, actor, task, decisions * config.every)
+        found[name_of(way)] = float(np.round(1000 * median(came.seconds), 1))
+    return found
+
+
+def _shares(keys: list[Any], together: bool) -> list[list[Any]]:
+    """Trials to be made at once: one alone, by which decisions are timed, then many side by side."""
+    from nextstate.acting.together import SIDE_BY_SIDE
+
+    if not together:
+        return [[key] for key in keys]
+    rest = keys[1:]
+    return [keys[:1], *(rest[i : i + SIDE_BY_SIDE] for i in range(0, len(rest), SIDE_BY_SIDE))] if keys else []
+
+
+def name_of(way: str) -> str:
+    """The name of a way ``name=folder@lesion``: without the folder."""
+    name, _, rest = way.partition("=")
+    lesion = (rest or name).rpartition("@")[2] if "@" in way else ""
+    return f"{name.partition('@')[0]}@{lesion}" if lesion else name
+
+
+def make_way(way: str, config: Config, world: World, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:
+    """What makes an actor for each task.
+
+    Args:
+        shared: what several ways need, kept from one call to the next.
+    """
+    import numpy as np
+
+    from nextstate.acting.lesions import LESIONS
     from nextstate.acting.ways import Fixed
     from nextstate.commands.find import find_model
-    from nextstate.models.pretrained import from_pretrained
     from nextstate.policies.following import Following
 
+    if "@" in way:
+        way, _, lesion = way.rpartition("@")
+        make = make_way(way, config, world, shared)
+        return lambda task: LESIONS[lesion](make(task))
     if way == "still":
         return lambda task: Fixed(np.zeros((1, world.action_size), np.float32))
     if way == "random":
         return lambda task: Fixed(_wandering(world, task, config.steps))
     if way == "scripted":
         return lambda task: Fixed(task.demonstration)
-    if way == "rival":
-        rival = from_pretrained(config.rival)
+    if "=" in way:
+        rival = shared.setdefault(way, _rival(way.partition("=")[2]))
         return lambda task: Following(rival, task.instruction, config.every, task.seed)
-    model = find_model(config.model or config.world, world)
-    return _heeding(model, config) if way == "heeding" else _cloned(model, config)
+    model = shared.setdefault("model", find_model(config.model or config.world, world))
+    return _cloned(model, config) if way == "cloned" else _on_beliefs(way, model, config, shared)
+
+
+def make_team(way: str, config: Config, world: World, shared: dict[str, Any]) -> Any:
+    """What decides for many tasks at once; None for ways that cannot."""
+    from nextstate.acting.heads import TEAMS
+    from nextstate.acting.together import Lesioned, Rivals
+
+    if "@" in way:
+        way, _, lesion = way.rpartition("@")
+        muster = make_team(way, config, world, shared)
+        return None if muster is None else lambda tasks: Lesioned(muster(tasks), lesion)
+    if "=" in way:
+        rival = shared[way]
+        return lambda tasks: Rivals(rival, tasks)
+    return TEAMS[way](shared["heads"]) if way in TEAMS else None
 
 
 def _wandering(world: World, task: Instructed, steps: int) -> Any:
@@ -120,27 +248,25 @@ def _wandering(world: World, task: Instructed, steps: int) -> Any:
     return np.random.default_rng(task.seed).uniform(-1, 1, (steps, world.action_size)).astype(np.float32)
 
 
-def _heeding(model: Any, config: Config) -> Callable[[Instructed], Actor]:
-    from nextstate.commands.progress import bar
-    from nextstate.data import open_cache
-    from nextstate.data.parts import require_commands
-    from nextstate.errors import SettingsError
-    from nextstate.policies.heeding import Heeding, heeding, learn_heeding
-    from nextstate.policies.looking import Looking
+def _rival(folder: str) -> Any:
+    from nextstate.errors import CheckpointError
+    from nextstate.models.language import Cloner, Vla
+    from nextstate.models.pretrained import from_pretrained
 
-    folder = config.out.parent
-    if not (folder / Heeding.file()).is_file():
-        if config.data is None:
-            raise SettingsError("way heeding learns from instructed episodes; give --data.")
-        with bar("learning to heed", "seconds") as progress:
-            cache = open_cache(config.data)
-            require_commands(cache, config.data, "following instructions")
-            head, figures = learn_heeding(model, cache, 60 * config.minutes, show=progress)
-        print(f"heeding: error of commands {figures['commands']:.3f} after {figures['steps']:.0f} steps")
-        folder.mkdir(parents=True, exist_ok=True)
-        head.save(folder)
-    learned = Heeding.load(folder)
-    return lambda task: Looking(model, heeding(learned, task.instruction, task.seed), config.every)
+    inside = Path(folder) / "model"
+    rival = from_pretrained(inside if inside.is_dir() else folder)
+    if not isinstance(rival, Vla | Cloner):
+        raise CheckpointError(f"{folder} follows no instructions; train it with --policy vla or bc.")
+    return rival
+
+
+def _on_beliefs(way: str, model: Any, config: Config, shared: dict[str, Any]) -> Callable[[Instructed], Actor]:
+    from nextstate.acting.heads import WAYS, Heads
+    from nextstate.commands.progress import bar
+
+    folder = config.heads or config.out.parent
+    heads = shared.setdefault("heads", Heads(model, folder, config.data, config.minutes, config.silent, 0, bar))
+    return WAYS[way](heads, config.every)
 
 
 def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
@@ -161,13 +287,21 @@ def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
 
 def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
+    from nextstate.acting.conditions import CONDITIONS
+    from nextstate.acting.lesions import LESIONS
     from nextstate.errors import SettingsError, UnknownNameError
 
     for way in config.ways:
-        if way not in WAYS:
-            raise UnknownNameError("way to follow", way, WAYS)
-    if "rival" in config.ways and not config.rival:
-        raise SettingsError("way rival needs --rival, a folder that `nextstate pretrain --policy vla` wrote.")
+        whole, _, lesion = way.partition("@")
+        if "=" not in way and whole not in (*PLAIN, *ON_BELIEFS):
+            raise UnknownNameError("way to follow", whole, (*PLAIN, *ON_BELIEFS, "NAME=FOLDER"))
+        if lesion and lesion not in LESIONS:
+            raise UnknownNameError("lesion", lesion, LESIONS)
+    for condition in config.conditions:
+        if condition not in CONDITIONS:
+            raise UnknownNameError("condition", condition, CONDITIONS)
+    if "silent" in config.conditions and not config.silent:
+        raise SettingsError("condition silent needs --silent: words of the instructions that were seen in video alone.")
     for name in ("tasks", "seeds", "steps", "every"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")

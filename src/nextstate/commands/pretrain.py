@@ -32,6 +32,10 @@ CLIMATE = 512
 """States that tell how much states differ at all."""
 
 
+USUAL = {"": "small", "vla": "vla-smollm2", "vlm": "vlm-smollm2", "bc": "bc-small"}
+"""Policy -> preset by default."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Pretrain a world model on a dataset.
@@ -46,8 +50,14 @@ class Config:
     """LeRobot v3 dataset, for example from `nextstate record`."""
     out: Path
     """Folder of the run: configuration, metrics, checkpoints, and in the end model/."""
-    policy: Literal["", "vla", "vlm"] = ""
-    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions."""
+    policy: Literal["", "vla", "vlm", "bc"] = ""
+    """Train the language-first rival instead: vla follows the instructions of the dataset, vlm answers questions. Or
+    bc: plain behaviour cloning from pictures and words."""
+    withheld: str = ""
+    """Policies learn nothing from episodes whose instructions hold these words: as if only their video were known."""
+    guessed: Path | None = None
+    """Commands (T, A) of every frame, as a .npy file, for policies to learn instead of those of the dataset: `nextstate
+    follow` leaves one beside its heads, in which those of silent episodes are guessed from their pictures."""
     preset: str = ""
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = "pixel"
@@ -156,6 +166,7 @@ def main(argv: list[str]) -> int:
 
 def resolved(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
     """Everything that decides what is learned, as JSON; under ``notes`` what does not."""
+    from nextstate.models.folders import checksum
     from nextstate.models.pretrained import read_config
 
     return {
@@ -171,6 +182,8 @@ def resolved(config: Config, cache: Cache, silent: Cache | None = None) -> dict[
         "init_partial": config.init_partial,
         **({"policy": config.policy} if config.policy else {}),
         **noted(config, silent),
+        **({"withheld": config.withheld} if config.withheld else {}),
+        **({"guessed": checksum(config.guessed)} if config.guessed else {}),
         "fingerprint": cache.fingerprint,
         "notes": {"data": str(config.data), "world": cache.world, "init_from": str(config.init_from or "")},
     }
@@ -178,7 +191,7 @@ def resolved(config: Config, cache: Cache, silent: Cache | None = None) -> dict[
 
 def preset_of(config: Config) -> str:
     """The preset asked for, or the default of its kind."""
-    return config.preset or (f"{config.policy}-smollm2" if config.policy else "small")
+    return config.preset or USUAL[config.policy]
 
 
 def name_of(config: Config, cache: Cache) -> str:

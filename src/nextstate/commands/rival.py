@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from nextstate.errors import DatasetError, SettingsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nextstate.commands.pretrain import Config
     from nextstate.data import Cache
     from nextstate.data.asked import AskedFrames
     from nextstate.data.instructed import InstructedFrames
     from nextstate.data.windows import Split
-    from nextstate.models.language import Sizes, Vla, Vlm
+    from nextstate.models.language import Cloner, ClonerSizes, Sizes, Vla, Vlm
     from nextstate.training.answering import Answered
     from nextstate.training.following import Followed
 
@@ -20,7 +22,9 @@ QUESTIONS = 1000
 """Of each exact question, at most, in the training set; a tenth of that in the validation set."""
 
 
-def rival(config: Config, cache: Cache) -> tuple[Vla | Vlm, InstructedFrames | AskedFrames, Followed | Answered | None]:
+def rival(
+    config: Config, cache: Cache
+) -> tuple[Vla | Cloner | Vlm, InstructedFrames | AskedFrames, Followed | Answered | None]:
     """A fresh rival, what it learns from, and held-out frames to judge it by.
 
     Raises:
@@ -29,10 +33,10 @@ def rival(config: Config, cache: Cache) -> tuple[Vla | Vlm, InstructedFrames | A
     """
     if config.init_from is not None:
         raise SettingsError("--init-from is for world models; the rival begins from its pretrained parts.")
-    return acting(config, cache) if config.policy == "vla" else answering(config, cache)
+    return answering(config, cache) if config.policy == "vlm" else acting(config, cache)
 
 
-def acting(config: Config, cache: Cache) -> tuple[Vla, InstructedFrames, Followed | None]:
+def acting(config: Config, cache: Cache) -> tuple[Vla | Cloner, InstructedFrames, Followed | None]:
     """The rival that follows instructions."""
     from nextstate.data.instructed import InstructedFrames, instructions
     from nextstate.training.following import Followed
@@ -40,17 +44,39 @@ def acting(config: Config, cache: Cache) -> tuple[Vla, InstructedFrames, Followe
     asked = [cache.tasks[episode] for episode in instructions(cache).nonzero()[0]]
     sizes, options = settle(config, asked)
     chunk = int(options.get("chunk", sizes.chunk))
-    model: Vla = fresh(config, cache, chunk, options)
-    parts = (cache, chunk, model.instruction, list(model.spec.modalities))
-    frames = InstructedFrames(*parts, "train", config.training.seed)
+    model: Vla | Cloner = fresh(config, cache, chunk, options)
+    names = list(model.spec.modalities)
+    guesses = None if config.guessed is None else _guesses(config.guessed, cache)
+    silent = config.withheld if guesses is None else ""
+
+    def of(split: Split, seed: int) -> InstructedFrames:
+        frames = InstructedFrames(cache, chunk, model.instruction, names, split, seed, silent)
+        return frames if guesses is None else frames.reading({n: cache.arrays[n] for n in names}, guesses)
+
+    frames = of("train", config.training.seed)
     size = config.training.validation_windows
     if not size:
         return model, frames, None
     try:
-        return model, frames, Followed(InstructedFrames(*parts, "validation").batch(0, 4 * size))
+        return model, frames, Followed(of("validation", 0).batch(0, 4 * size))
     except DatasetError as error:
         print(f"no validation: {error}")
         return model, frames, None
+
+
+def _guesses(path: Path, cache: Cache) -> Any:
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: no array of commands ({error}).") from error
+    wanted = cache.arrays["action"].shape
+    if found.shape != wanted:
+        raise DatasetError(
+            f"{path} holds commands {found.shape}; the dataset has {wanted}. Guess them from this dataset."
+        )
+    return found
 
 
 def answering(config: Config, cache: Cache) -> tuple[Vlm, AskedFrames, Answered | None]:
@@ -61,13 +87,13 @@ def answering(config: Config, cache: Cache) -> tuple[Vlm, AskedFrames, Answered 
     """
     import numpy as np
 
-    from nextstate.evaluation.questions import ASKERS
+    from nextstate.evaluation.questions import askers_of
     from nextstate.models.language.vlm import ANSWERS
     from nextstate.training.answering import Answered
 
     if cache.world is None or "outcome" not in cache.arrays:
         raise DatasetError(f"{config.data} holds no true states (outcome) to ask about; record one from a world.")
-    texts = [asker.text for asker in ASKERS[cache.world]()] if cache.world in ASKERS else []
+    texts = [asker.text for asker in askers_of(cache.world)]
     _, options = settle(config, [*texts, *ANSWERS])
     # Questions are longer than instructions.
     options = {"words": 24, **options}
@@ -103,7 +129,7 @@ def _asked(config: Config, cache: Cache, model: Vlm, split: Split, most: int) ->
     return frames, np.where(questions.of("knowledge"), "knowledge", "physics")
 
 
-def settle(config: Config, texts: list[str]) -> tuple[Sizes, dict[str, Any]]:
+def settle(config: Config, texts: list[str]) -> tuple[Sizes | ClonerSizes, dict[str, Any]]:
     """Sizes of the preset, and its options with what the texts decide; raises `UnknownNameError`."""
     from nextstate.commands.pretrain import parse_options, preset_of
     from nextstate.errors import UnknownNameError

@@ -118,8 +118,15 @@ class Windows:
 
     def of_first(self, episodes: int) -> Windows:
         """Windows of only the first episodes of these."""
+        return self._of(self.episodes[:episodes])
+
+    def without(self, episodes: np.ndarray) -> Windows:
+        """Windows of these episodes but some, given as ``(E,)`` booleans over all of the cache."""
+        return self._of(self.episodes[~episodes[self.episodes]])
+
+    def _of(self, episodes: np.ndarray) -> Windows:
         other = copy.copy(self)
-        other._take(self.episodes[:episodes])
+        other._take(episodes)
         return other
 
     def _take(self, episodes: np.ndarray) -> None:

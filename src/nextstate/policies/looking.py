@@ -53,6 +53,11 @@ class Looking:
         self.surprises: list[float] = []
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it looks at."""
+        return tuple(self.eye.spec.modalities)
+
+    @property
     def due(self) -> bool:
         """Whether the next command takes a look."""
         return not self._left

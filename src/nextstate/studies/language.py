@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from nextstate.data import Cache
 from nextstate.evaluation.prediction import predict
-from nextstate.evaluation.questions import Cases, Questions, probe
+from nextstate.evaluation.questions import Cases, Questions
 from nextstate.evaluation.readout import Readout
 from nextstate.evaluation.suite import Suite
-from nextstate.models.language import Vlm
+from nextstate.models.language import Vla, Vlm
 from nextstate.models.protocol import Beliefs, History
 from nextstate.models.world_model import StateModel
 
@@ -52,14 +51,22 @@ def of_recording(cache: Cache, rows: np.ndarray) -> HistoryOf:
 
 
 @torch.no_grad()
-def believed(model: StateModel, asked: Asked) -> np.ndarray:
-    """What a world model believes now, and at the end of the plan as it imagines it: ``(M, F)``, one row a question."""
+def believed(model: StateModel, asked: Asked, foresees: bool = True) -> np.ndarray:
+    """What a world model believes now, and at the end of the plan as it imagines it: ``(M, F)``, one row a question.
+
+    Args:
+        foresees: whether its dynamics are used; else the plan itself stands where the end would.
+    """
     cases, places = np.unique(asked.questions.case, return_inverse=True)
     found = []
     for chunk in _chunks(cases):
         belief = model.observe(asked.history(chunk, list(model.spec.modalities), model.spec.context))
-        ahead = model.imagine(belief, torch.from_numpy(asked.cases.plan[chunk]))
         now = model.embed(belief.map(lambda tensor: tensor[:, None]))[:, 0]
+        if not foresees:
+            plan = torch.from_numpy(asked.cases.plan[chunk]).float().flatten(1).to(now.device)
+            found.append(torch.cat([now, plan], dim=1).float().cpu().numpy())
+            continue
+        ahead = model.imagine(belief, torch.from_numpy(asked.cases.plan[chunk]))
         last: Beliefs = ahead.map(lambda tensor: tensor[:, -1:])
         found.append(torch.cat([now, model.embed(last)[:, 0]], dim=1).float().cpu().numpy())
     return np.asarray(np.concatenate(found)[places])
@@ -93,32 +100,27 @@ def imagined(model: StateModel, suite: Suite, readout: Readout, asked: Asked) ->
     return asked.questions.answered_in(asked.cases.imagined(outcomes, events, before)).astype(float)
 
 
-def compare(
-    model: StateModel, rival: Vlm, learned: Asked, held: Asked, suite: Suite, readout: Readout
-) -> dict[str, Any]:
-    """Way -> kind -> topic -> share of right answers about held-out layouts.
+def acted(model: Vla, asked: Asked, instruction: str) -> np.ndarray:
+    """What the rival's policy makes of each question's picture and body, beside the plan as it is: ``(M, F)``.
 
-    Args:
-        learned: what probes learn from. held: questions about the suite.
+    It reads some instruction, the same throughout.
     """
-    ours = probe(believed(model, learned), learned.questions, believed(model, held), held.questions)
-    theirs_before, _ = said(rival, learned)
-    theirs_after, words = said(rival, held)
-    theirs = probe(theirs_before, learned.questions, theirs_after, held.questions)
-    ways = {
-        "words alone": _majority(learned.questions, held.questions),
-        "rival, in words": words,
-        "rival, probed": theirs,
-        "beliefs, probed": ours,
-        "imagination": imagined(model, suite, readout, held),
-    }
-    found: dict[str, Any] = {way: held.questions.accuracy(told) for way, told in ways.items()}
-    # Imagining answers what would happen; what is the case now is for the probe to say.
-    found["imagination"].pop("knowledge", None)
-    return found
+    cases, places = np.unique(asked.questions.case, return_inverse=True)
+    words = torch.from_numpy(model.instruction(instruction))
+    found = []
+    with torch.no_grad():
+        for chunk in _chunks(cases):
+            seen = asked.history(chunk, list(model.spec.modalities), 1).states
+            batch = {**{n: v[:, -1] for n, v in seen.items()}, "words": words.expand(len(chunk), -1)}
+            with model.precision():
+                memory, _ = model.memory(batch)
+            plan = torch.from_numpy(asked.cases.plan[chunk]).float().flatten(1)
+            seen_tokens = memory[:, len(words) :].float()
+            found.append(torch.cat([seen_tokens.flatten(1), plan], dim=1).cpu().numpy())
+    return np.asarray(np.concatenate(found)[places])
 
 
-def _majority(learned: Questions, held: Questions) -> np.ndarray:
+def majority(learned: Questions, held: Questions) -> np.ndarray:
     """Whoever neither looks nor considers the plan: the more frequent answer to each exact question."""
     rates = {text: [] for text in held.texts}  # type: dict[str, list[bool]]
     for text, answer in zip(learned.texts, learned.answer, strict=True):

@@ -6,17 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from nextstate.errors import UnknownNameError
+from nextstate.models.language.cloner import Cloner, ClonerSizes
 from nextstate.models.language.graft import PRESETS as SIZES
-from nextstate.models.language.graft import Grafted, Sizes
+from nextstate.models.language.graft import Sizes
 from nextstate.models.language.vla import Vla
 from nextstate.models.language.vlm import Vlm
 from nextstate.models.protocol import WorldModelSpec
 
-KINDS: dict[str, type[Grafted]] = {"vla": Vla, "vlm": Vlm}
-"""Kind -> class: one acts, one answers."""
+KINDS: dict[str, Any] = {"vla": Vla, "vlm": Vlm, "bc": Cloner}
+"""Kind -> class: one acts, one answers, and one acts without a language model."""
 
-PRESETS: dict[str, tuple[str, Sizes]] = {
-    **{f"{kind}-{size}": (kind, sizes) for kind in KINDS for size, sizes in SIZES.items()},
+PRESETS: dict[str, tuple[str, Sizes | ClonerSizes]] = {
+    "bc-small": ("bc", ClonerSizes()),
+    **{f"{kind}-{size}": (kind, sizes) for kind in ("vla", "vlm") for size, sizes in SIZES.items()},
     # Without an expert there is room for more layers.
     "vlm-equal": ("vlm", replace(SIZES["equal"], layers=10)),
 }
@@ -32,4 +34,4 @@ def build_rival(spec: WorldModelSpec, preset: str, **options: Any) -> Any:
     return KINDS[kind](spec, preset, replace(sizes, **given))
 
 
-__all__ = ["KINDS", "PRESETS", "Sizes", "Vla", "Vlm", "build_rival"]
+__all__ = ["KINDS", "PRESETS", "Cloner", "ClonerSizes", "Sizes", "Vla", "Vlm", "build_rival"]

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Kept = tuple[Tensor, Tensor]
+"""Keys, turned by their positions, and values ``(B, T, groups, D)``."""
+
 BLOCKED = -1e4
 """What keys are lowered by that may not be looked at; finite, so that a token with nothing to see stays finite."""
 
@@ -77,7 +80,15 @@ class Block(nn.Module):
         self.gate, self.up = (nn.Linear(shape.width, shape.hidden, bias=False) for _ in range(2))
         self.down = nn.Linear(shape.hidden, shape.width, bias=False)
 
-    def forward(self, tokens: Tensor, turns: tuple[Tensor, Tensor], mask: Tensor, adapter: Adapter | None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        turns: tuple[Tensor, Tensor],
+        mask: Tensor,
+        adapter: Adapter | None = None,
+        before: Kept | None = None,
+    ) -> tuple[Tensor, Kept]:
+        """Tokens, and their keys and values: with these as `before`, others that follow may look at them."""
         normed = self.attention_norm(tokens)
         queries, keys, values = self.queries(normed), self.keys(normed), self.values(normed)
         if adapter is not None:
@@ -88,18 +99,51 @@ class Block(nn.Module):
         queries = turned(queries.view(batch, length, self.heads, self.size), turns)
         keys = turned(keys.view(batch, length, self.groups, self.size), turns)
         values = values.view(batch, length, self.groups, self.size)
+        kept = keys, values
+        if before is not None:
+            keys, values = (torch.cat([old.to(new.dtype), new], dim=1) for old, new in zip(before, kept, strict=True))
         shared = self.heads // self.groups
         keys, values = (x.repeat_interleave(shared, dim=2).transpose(1, 2) for x in (keys, values))
         scores = queries.transpose(1, 2) @ keys.transpose(-2, -1) * self.size**-0.5
         weights = (scores.float() + mask).softmax(dim=-1).to(values.dtype)
         tokens = tokens + self.out((weights @ values).transpose(1, 2).reshape(batch, length, -1))
         normed = self.unit_norm(tokens)
-        told: Tensor = tokens + self.down(F.silu(self.gate(normed)) * self.up(normed))
-        return told
+        return tokens + self.down(F.silu(self.gate(normed)) * self.up(normed)), kept
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was read before, as far as those that follow need it.
+
+    Args:
+        kept: of each block. absent: ``(B, P)``, tokens of it that nobody may look at.
+        states: ``(B, P, W)`` of its tokens at each depth that was asked for.
+    """
+
+    kept: Sequence[Kept]
+    absent: Tensor
+    states: Sequence[Tensor]
+
+    @staticmethod
+    def stack(parts: Sequence[Past]) -> Past:
+        """One batch of many."""
+
+        def joined(tensors: Sequence[Tensor]) -> Tensor:
+            return torch.cat(list(tensors))
+
+        kept = [
+            (joined([part.kept[i][0] for part in parts]), joined([part.kept[i][1] for part in parts]))
+            for i in range(len(parts[0].kept))
+        ]
+        states = [joined([part.states[i] for part in parts]) for i in range(len(parts[0].states))]
+        return Past(kept, joined([part.absent for part in parts]), states)
 
 
 class Llama(nn.Module):
-    """A causal transformer over words and whatever else is embedded among them."""
+    """A causal transformer over words and whatever else is embedded among them.
+
+    While `skipped` is true its blocks are left out, and tokens come out as they went in.
+    """
 
     def __init__(self, shape: LlamaShape) -> None:
         super().__init__()
@@ -108,6 +152,7 @@ class Llama(nn.Module):
         nn.init.normal_(self.embed.weight, std=0.1)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = Norm(shape.width, shape.eps)
+        self.skipped = False
 
     def forward(
         self,
@@ -115,24 +160,49 @@ class Llama(nn.Module):
         absent: Tensor | None = None,
         reads: Sequence[int] = (),
         adapters: Sequence[Adapter] | None = None,
+        past: Past | None = None,
     ) -> list[Tensor]:
         """States of the tokens ``(B, T, W)`` at the depths asked for, each ``(B, T, W)``.
 
         Args:
             tokens: embedded, ``(B, T, W)``. absent: ``(B, T)``, tokens that nobody may look at.
             reads: numbers of blocks, increasing: 0 is before the first; by default after the last.
+            past: of `read`, if others come before these.
         """
+        return self._through(tokens, absent, reads, adapters, past)[0]
+
+    def read(self, tokens: Tensor, absent: Tensor, reads: Sequence[int]) -> Past:
+        """What tokens are to those that will follow them: causal as it is, the one need not wait for the other."""
+        states, kept = self._through(tokens, absent, reads, None, None)
+        return Past(kept, absent, states)
+
+    def _through(
+        self,
+        tokens: Tensor,
+        absent: Tensor | None,
+        reads: Sequence[int],
+        adapters: Sequence[Adapter] | None,
+        past: Past | None,
+    ) -> tuple[list[Tensor], list[Kept]]:
         reads = reads or (len(self.blocks),)
-        mask = causal(tokens.shape[1], tokens.device)
-        if absent is not None:
-            mask = mask + BLOCKED * absent[:, None, None, :].float()
-        turns = rotary(tokens.shape[1], self.shape, tokens.device)
-        found = [tokens] if 0 in reads else []
+        first = past.absent.shape[1] if past else 0
+        last = first + tokens.shape[1]
+        mask = causal(last, tokens.device)[:, :, first:]
+        if absent is None:
+            absent = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        absent = torch.cat([past.absent, absent], dim=1) if past else absent
+        mask = mask + BLOCKED * absent[:, None, None, :].float()
+        cosines, sines = rotary(last, self.shape, tokens.device)
+        turns = cosines[first:], sines[first:]
+        found, kept = [tokens] if 0 in reads else [], []
         for depth, block in enumerate(self.blocks[: max(reads)]):
-            tokens = block(tokens, turns, mask, None if adapters is None else adapters[depth])
+            if not self.skipped:
+                adapter = None if adapters is None else adapters[depth]
+                tokens, own = block(tokens, turns, mask, adapter, past.kept[depth] if past else None)
+                kept.append(own)
             if depth + 1 in reads:
                 found.append(tokens)
-        return found
+        return found, kept
 
     def words(self, states: Tensor) -> Tensor:
         """Logits ``(..., V)`` of the next word after states ``(..., W)`` of the last block."""

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nextstate.models.language.eye import BOTTLENECKS
 from nextstate.models.language.words import missing
+from nextstate.models.legacy import read_legacy
+from nextstate.models.lite import Trunk
 
-VERSION = 1
+VERSION = 2
 """Of what is written; raise it when older conversions no longer fit."""
 
 BLOCK_NAMES = {
@@ -120,28 +121,13 @@ def _write_pieces(facts: Mapping[str, Any], path: Path) -> None:
 
 
 def read_lite0(path: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights of the convolutions of an `Eye`, with the batch norms after them folded in.
+    """Weights of a `Trunk`.
 
-    The file is a pickle. It is opened only after its checksum was found right, and by a reader that makes tensors and
-    nothing else.
+    The file is a pickle, out of which tensors are read as data: nothing in it is run.
     """
-    given = torch.load(path, map_location="cpu", weights_only=True)
-    found: dict[str, Tensor] = {}
-
-    def fold(name: str, convolution: str, norm: str) -> None:
-        weight, scale = given[f"{convolution}.weight"], given[f"{norm}.weight"]
-        scale = scale / (given[f"{norm}.running_var"] + 1e-3).sqrt()
-        found[f"{name}.weight"] = (weight * scale[:, None, None, None]).contiguous()
-        found[f"{name}.bias"] = given[f"{norm}.bias"] - given[f"{norm}.running_mean"] * scale
-
-    fold("stem", "_conv_stem", "_bn0")
-    for number in range(len(BOTTLENECKS)):
-        theirs, ours = f"_blocks.{number}", f"blocks.{number}"
-        if f"{theirs}._expand_conv.weight" in given:
-            fold(f"{ours}.widen", f"{theirs}._expand_conv", f"{theirs}._bn0")
-        fold(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
-        fold(f"{ours}.narrow", f"{theirs}._project_conv", f"{theirs}._bn2")
-    return found, {}
+    trunk = Trunk()
+    trunk.fill(read_legacy(path))
+    return {name: weight.contiguous() for name, weight in trunk.state_dict().items()}, {}
 
 
 def read_minilm(path: Path, folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

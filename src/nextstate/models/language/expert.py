@@ -18,6 +18,9 @@ WAVES = 8
 
 HEADS = 4
 
+EULER = 5
+"""Steps from noise to commands."""
+
 
 class Attention(nn.Module):
     """Of some tokens to others, or to themselves."""
@@ -27,14 +30,19 @@ class Attention(nn.Module):
         self.queries, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.keys_values = nn.Linear(width, 2 * width)
 
-    def forward(self, tokens: Tensor, others: Tensor, absent: Tensor | None = None) -> Tensor:
-        """``(B, S, W)`` and ``(B, M, W)`` to ``(B, S, W)``; `absent` ``(B, M)`` is not looked at."""
+    def read(self, others: Tensor) -> Tensor:
+        """Keys and values side by side of what will be attended to, ``(B, M, 2 W)``."""
+        told: Tensor = self.keys_values(others)
+        return told
+
+    def forward(self, tokens: Tensor, read: Tensor, absent: Tensor | None = None) -> Tensor:
+        """``(B, S, W)`` and what was `read` of others to ``(B, S, W)``; `absent` ``(B, M)`` is not looked at."""
         batch, _, width = tokens.shape
 
         def split(x: Tensor) -> Tensor:
             return x.view(batch, -1, HEADS, width // HEADS).transpose(1, 2)
 
-        keys, values = (split(x) for x in self.keys_values(others).chunk(2, dim=-1))
+        keys, values = (split(x) for x in read.chunk(2, dim=-1))
         scores = (split(self.queries(tokens)) @ keys.transpose(-2, -1)).float() * (width // HEADS) ** -0.5
         if absent is not None:
             scores = scores + BLOCKED * absent[:, None, None].float()
@@ -52,14 +60,14 @@ class Layer(nn.Module):
         self.own, self.reading = Attention(width), Attention(width)
         self.think = nn.Sequential(nn.Linear(width, 3 * width), nn.SiLU(), nn.Linear(3 * width, width))
 
-    def forward(self, tokens: Tensor, memory: Tensor, absent: Tensor, draws: int) -> Tensor:
-        """`draws` sets of commands share each memory: tokens ``(B * draws, S, W)``, memory ``(B, M, W)``."""
+    def forward(self, tokens: Tensor, read: Tensor, absent: Tensor, draws: int) -> Tensor:
+        """`draws` sets of commands share each memory: tokens ``(B * draws, S, W)``, what was read ``(B, M, 2 W)``."""
         first, second, third = self.norms
         normed = first(tokens)
-        tokens = tokens + self.own(normed, normed)
+        tokens = tokens + self.own(normed, self.own.read(normed))
         batch, length, width = tokens.shape
         asking = second(tokens).view(batch // draws, draws * length, width)
-        tokens = tokens + self.reading(asking, memory, absent).view(batch, length, width)
+        tokens = tokens + self.reading(asking, read, absent).view(batch, length, width)
         told: Tensor = tokens + self.think(third(tokens))
         return told
 
@@ -86,12 +94,18 @@ class Expert(nn.Module):
             memory: ``(B, M, W)``; absent: ``(B, M)``, what of it does not count.
             commands: ``(B, D, S, A)``, D draws for each memory. levels: ``(B, D)``, from 0 (noise) to 1 (drawn).
         """
+        return self._towards(self._read(memory), absent, commands, levels)
+
+    def _read(self, memory: Tensor) -> list[Tensor]:
+        return [layer.reading.read(memory) for layer in self.layers]  # type: ignore[union-attr, operator]
+
+    def _towards(self, reads: list[Tensor], absent: Tensor, commands: Tensor, levels: Tensor) -> Tensor:
         batch, draws = levels.shape
         waves = torch.pi * levels.reshape(-1, 1) * torch.arange(1, WAVES + 1, device=levels.device)
         told = self.level(torch.cat([waves.sin(), waves.cos()], dim=-1))
         tokens = self.enter(commands.flatten(0, 1)) + self.step + told[:, None]
-        for layer in self.layers:
-            tokens = layer(tokens, memory, absent, draws)
+        for layer, read in zip(self.layers, reads, strict=True):
+            tokens = layer(tokens, read, absent, draws)
         return self.leave(self.norm(tokens)).float().view(batch, draws, self.chunk, self.action)  # type: ignore[no-any-return]
 
     def loss(self, memory: Tensor, absent: Tensor, wanted: Tensor, generator: torch.Generator, draws: int) -> Tensor:
@@ -107,11 +121,25 @@ class Expert(nn.Module):
         return F.mse_loss(found, goal - noise)
 
     @torch.no_grad()
-    def draw(self, memory: Tensor, absent: Tensor, generator: torch.Generator, steps: int = 10) -> Tensor:
-        """Commands ``(B, S, A)`` in [-1, 1], by Euler steps from noise."""
+    def draw(
+        self,
+        memory: Tensor,
+        absent: Tensor,
+        generator: torch.Generator,
+        steps: int = EULER,
+        bound: float = 1.0,
+        spread: float = 1.0,
+    ) -> Tensor:
+        """Commands ``(B, S, A)`` within [-bound, bound], by Euler steps from noise.
+
+        Args:
+            spread: of the noise; 0 draws nothing at random, but what lies in the middle of all that could be drawn.
+        """
         shape = (len(memory), 1, self.chunk, self.action)
-        commands = torch.randn(shape, generator=generator).to(memory.device)
+        commands = spread * torch.randn(shape, generator=generator).to(memory.device)
+        # What is read of the memory stays the same from step to step.
+        reads = self._read(memory)
         for i in range(steps):
             levels = torch.full(shape[:2], i / steps, device=memory.device)
-            commands = commands + self(memory, absent, commands, levels) / steps
-        return commands[:, 0].clamp(-1, 1)
+            commands = commands + self._towards(reads, absent, commands, levels) / steps
+        return commands[:, 0].clamp(-bound, bound)

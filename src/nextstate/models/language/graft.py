@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nextstate.errors import SettingsError, UnknownNameError
-from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm
+from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm, Past
 from nextstate.models.language.eye import SIDE, Eye
 from nextstate.models.language.packages import LITE0, SMOLLM2, part
 from nextstate.models.language.words import Listed, Pieces, Words, instructed
@@ -138,6 +138,11 @@ class Grafted(nn.Module):
     loudness: Tensor
 
     @property
+    def backbone_in_use(self) -> Llama:
+        """The language model, learned or not."""
+        return self._backbone[0]
+
+    @property
     def words(self) -> Words:
         """Its vocabulary."""
         if self._words is None:
@@ -174,16 +179,16 @@ class Grafted(nn.Module):
         told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
         return told
 
-    def read_through(self, tokens: Tensor, absent: Tensor, reads: tuple[int, ...]) -> list[Tensor]:
+    def read_through(
+        self, tokens: Tensor, absent: Tensor, reads: tuple[int, ...], past: Past | None = None
+    ) -> list[Tensor]:
         """States of tokens ``(N, T, W)`` at depths of the backbone; `absent` ``(N, T)`` is not looked at."""
-        found: list[Tensor] = self._ready(self._backbone[0])(tokens, absent, reads, list(self.adapters) or None)
+        found: list[Tensor] = self._ready(self._backbone[0])(tokens, absent, reads, list(self.adapters) or None, past)
         return found
 
     def precision(self) -> AbstractContextManager[object]:
         """Half precision for acting where the processor multiplies it in hardware."""
-        kind = self.project.weight.device.type
-        able = kind == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=able)
+        return half_precision(self.project.weight.device)
 
     def looked(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """States whose pictures were looked at once and for all: features in half precision, and what is felt."""
@@ -261,3 +266,9 @@ def _backbone_shape(options: Sizes) -> LlamaShape:
 
 def size_of(*modules: nn.Module) -> int:
     return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def half_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Half precision where the processor multiplies it in hardware."""
+    able = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=able)

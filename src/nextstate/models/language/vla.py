@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from nextstate.models.language.backbone import Norm
+from nextstate.models.language.backbone import Norm, Past
 from nextstate.models.language.expert import Expert
 from nextstate.models.language.graft import SEEN, Grafted, Sizes, size_of
 from nextstate.models.language.words import ABSENT
@@ -31,6 +31,7 @@ class Vla(Grafted):
         self.read_norms = nn.ModuleList(Norm(width) for _ in self.reads)
         self.read = nn.Linear(len(self.reads) * width, sizes.width)
         self.kinds = nn.Parameter(0.3 * torch.randn(3, sizes.width))
+        self._told: dict[tuple[object, ...], Past] = {}
         self.expert = Expert(sizes.width, sizes.depth, sizes.chunk, spec.action_size)
 
     def memory(self, states: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -39,19 +40,41 @@ class Vla(Grafted):
         Args:
             states: ``rgb (N, H, W, 3)``, senses ``(N, *shape)``, ``words (N, L)``.
         """
-        words = states["words"]
-        tokens = torch.cat([self.embedded(words), self.grafts(states)], dim=1)
-        absent = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        absent[:, : words.shape[1]] = words == ABSENT
-        found = self.read_through(tokens, absent, self.reads)
+        words, grafts = states["words"], self.grafts(states)
+        absent = torch.zeros(grafts.shape[:2], dtype=torch.bool, device=grafts.device)
+        if self.steady:
+            past = self.remembered(words)
+            found = self.read_through(grafts, absent, self.reads, past)
+            found = [torch.cat([old.to(new.dtype), new], dim=1) for old, new in zip(past.states, found, strict=True)]
+            absent = torch.cat([past.absent, absent], dim=1)
+        else:
+            absent = torch.cat([words == ABSENT, absent], dim=1)
+            found = self.read_through(torch.cat([self.embedded(words), grafts], dim=1), absent, self.reads)
         read = self.read(torch.cat([norm(x) for norm, x in zip(self.read_norms, found, strict=True)], dim=-1))
         kinds = torch.tensor([words.shape[1], SEEN, len(self.senses)], device=read.device)
         return read + self.kinds.repeat_interleave(kinds, dim=0), absent
 
+    @property
+    def steady(self) -> bool:
+        """Whether words are to the backbone what they always were, so that each instruction is read but once."""
+        return self.options.pretrained and self.options.backbone == "frozen"
+
     @torch.no_grad()
-    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-        """Commands ``(N, chunk, A)`` in [-1, 1]."""
-        return self.expert.draw(*self.memory(states), generator)
+    def remembered(self, words: Tensor) -> Past:
+        """What instructions ``(N, L)`` are to what follows them."""
+        backbone, found = self._ready(self._backbone[0]), []
+        kind = next(backbone.parameters()).dtype
+        for row in words:
+            key = kind, row.device, tuple(row.tolist())
+            if key not in self._told:
+                self._told[key] = backbone.read(self.embedded(row[None]), row[None] == ABSENT, self.reads)
+            found.append(self._told[key])
+        return Past.stack(found)
+
+    @torch.no_grad()
+    def draw(self, states: Mapping[str, Tensor], generator: torch.Generator, spread: float = 1.0) -> Tensor:
+        """Commands ``(N, chunk, A)`` in [-1, 1]; see `Expert.draw`."""
+        return self.expert.draw(*self.memory(states), generator, spread=spread)
 
     @property
     def stages(self) -> Sequence[Stage]:

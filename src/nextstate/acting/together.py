@@ -1,0 +1,114 @@
+"""Many trials side by side: whoever decides from what is seen now alone may decide for many worlds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from nextstate.acting.instructions import DONE, Followed, Instructed
+from nextstate.acting.lesions import blanked, without_language
+from nextstate.models.language import Cloner, Vla
+from nextstate.models.world_model import StateModel
+from nextstate.planning.costs import look
+from nextstate.policies.following import SPREAD, Following
+from nextstate.policies.heeding import Heeding, decoded, told
+from nextstate.policies.inverse import Inverse
+from nextstate.worlds import World
+
+SIDE_BY_SIDE = 25
+"""Worlds at once."""
+
+
+class Team(Protocol):
+    """Decides for several tasks."""
+
+    modalities: tuple[str, ...]
+
+    def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Commands ``(N, S, A)`` from what is sensed now, ``(N, *shape)``."""
+        ...
+
+
+Muster = Callable[[Sequence[Instructed]], Team]
+"""Makes a team for some tasks."""
+
+
+class Rivals:
+    """A rival, or plain cloning, on several tasks; the same as `Following` on each of them."""
+
+    def __init__(self, model: Vla | Cloner, tasks: Sequence[Instructed]) -> None:
+        self.model, self.modalities = model, tuple(model.spec.modalities)
+        words = [Following(model, task.instruction).words for task in tasks]
+        self.words = torch.cat(words)
+
+    @torch.no_grad()
+    def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        states = {n: torch.from_numpy(seen[n]) for n in self.modalities}
+        with self.model.precision():
+            commands = self.model.draw({**states, "words": self.words}, torch.Generator(), SPREAD)
+        return np.asarray(commands.float().numpy())
+
+
+class Heeders:
+    """A head on several tasks; the same as `Looking` on each of them."""
+
+    def __init__(
+        self, eye: StateModel, head: Heeding, tasks: Sequence[Instructed], inverse: Inverse | None = None
+    ) -> None:
+        self.eye, self.head, self.inverse = eye, head, inverse
+        self.modalities = tuple(eye.spec.modalities)
+        self.words = torch.from_numpy(np.stack([told(task.instruction) for task in tasks]))
+
+    @torch.no_grad()
+    def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        found = look(self.eye, {n: torch.from_numpy(seen[n]) for n in self.modalities})
+        known = self.head.known({n: v.float() for n, v in found.items()})
+        commands, ahead = self.head.draw(known, self.words, torch.Generator(), 0.0)
+        if self.inverse is not None:
+            assert ahead is not None
+            commands, _ = decoded(self.inverse, known, ahead)
+        assert commands is not None
+        return np.asarray(commands.clamp(-1, 1).float().numpy())
+
+
+class Lesioned:
+    """A team without something: see `acting.lesions`."""
+
+    def __init__(self, team: Any, lesion: str) -> None:
+        self.team, self.lesion, self.modalities = team, lesion, team.modalities
+
+    def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        if self.lesion == "vision":
+            seen = blanked(seen)
+        with without_language(self.team.model) if self.lesion == "language" else nullcontext():
+            commands: np.ndarray = self.team.decide(seen)
+            return commands
+
+
+def follow_together(
+    worlds: Sequence[World], team: Team, tasks: Sequence[Instructed], steps: int, every: int
+) -> list[Followed]:
+    """Trials of all tasks, each in a world of its own; a world that fails ends its own trial alone."""
+    for world, task in zip(worlds, tasks, strict=True):
+        world.restore(task.snapshot)
+    found = [Followed([], []) for _ in tasks]
+    left: list[np.ndarray] = []
+    for _ in range(steps):
+        if not left:
+            seen = [world.observe(team.modalities) for world in worlds]
+            stacked = {n: np.stack([one[n] for one in seen]) for n in team.modalities}
+            left = list(team.decide(stacked)[:, :every].swapaxes(0, 1))
+        commands = left.pop(0)
+        for place, (world, task) in enumerate(zip(worlds, tasks, strict=True)):
+            if found[place].died:
+                continue
+            try:
+                world.advance_action(commands[place])
+                found[place].done.append(DONE[world.name](world, task.skill, task.before, np.asarray(world.outcome())))
+            except Exception as error:  # One broken episode is a failure of that episode, not of the study.
+                found[place] = Followed(found[place].done, [], f"{type(error).__name__}: {error}")
+    return found
