@@ -111,3 +111,12 @@ def test_unknown_arrays_and_too_few_episodes_are_named() -> None:
         Windows(toy([9, 9]), 4, modalities=["propri"])
     with pytest.raises(DatasetError, match="record more"):
         Windows(toy([9]), 4, "validation")
+
+
+def test_windows_within_some_frames_come_from_episodes_that_lie_there() -> None:
+    cache = toy([9, 7, 8])
+    whole = Windows(cache, 4, "all")
+    some = whole.within(int(cache.lengths[:2].sum()))
+    assert some.episodes.tolist() == [0, 1] and some.rows == int(cache.lengths[:2].sum())
+    assert some.first_rows(0, 200).max() + 4 <= some.rows < whole.rows == int(cache.lengths.sum())
+    assert whole.within(1).episodes.tolist() == [0]

@@ -63,6 +63,13 @@ class Mixed:
         untold |= {n: np.full((number, *shape), np.nan, np.float32) for n, shape in self.lacking.items()}
         return {n: np.concatenate([values, untold[n].astype(values.dtype)]) for n, values in told.items()}
 
+    def within(self, frames: int) -> Mixed:
+        """As of `Windows`; labelled episodes have their share."""
+        other = copy.copy(self)
+        other.labelled = self.labelled.within(round(self.share * frames))
+        other.silent = self.silent.within(frames - min(other.labelled.rows, frames))
+        return other
+
     def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> Mixed:
         """As of `Windows`."""
         own, other = self.labelled.rows, copy.copy(self)

@@ -103,15 +103,17 @@ class Windows:
 
     @property
     def rows(self) -> int:
-        """Frames of the whole cache."""
-        return int(self.cache.lengths.sum())
+        """Frames of the cache up to the end of the last episode that windows come from."""
+        last = self.episodes[-1]
+        return int(self.cache.starts[last] + self.cache.lengths[last])
 
     def frames(self, first: int, count: int) -> dict[str, np.ndarray]:
         """Modality -> ``(N, *shape)``: `count` frames of the cache from `first` on, or as many as there are."""
-        return {name: np.asarray(array[first : first + count]) for name, array in self.arrays.items()}
+        last = min(first + count, self.rows)
+        return {name: np.asarray(array[first:last]) for name, array in self.arrays.items()}
 
     def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> Windows:
-        """The same windows of other arrays, each with one row for every frame of the cache, and of those to keep."""
+        """The same windows of other arrays, each with as many rows as there are frames, and of those to keep."""
         other = copy.copy(self)
         other.arrays = {**{name: self.arrays[name] for name in keep}, **arrays}
         return other
@@ -128,6 +130,11 @@ class Windows:
         other = copy.copy(self)
         other._take(episodes)
         return other
+
+    def within(self, frames: int) -> Windows:
+        """Windows of as many of the first episodes of these as lie within so many frames, at least of one."""
+        ends = self.cache.starts[self.episodes] + self.cache.lengths[self.episodes]
+        return self.of_first(max(int((ends <= frames).sum()), 1))
 
     def _take(self, episodes: np.ndarray) -> None:
         self.episodes = episodes

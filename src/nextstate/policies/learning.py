@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nextstate.data import Windows, open_cache
 from nextstate.data.parts import require_commands
+from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
 from nextstate.models.heads import Head, HeadShape
 from nextstate.models.leap import Leap, leap_loss
@@ -32,6 +33,8 @@ from nextstate.training.trainable import to_tensors
 
 LONGEST = 32
 """Steps between two instants, at most; fewer where episodes are shorter."""
+
+SPLITS: tuple[Split, ...] = ("all", "train", "validation")
 
 BATCH, RATE = 128, 1e-3
 
@@ -78,9 +81,9 @@ class Recollection:
         require_commands(cache, data, "learning a head")
         length = min(LONGEST, int(cache.lengths.min()) - 1)
         names = list(model.spec.modalities)
-        train, validation = (Windows(cache, length + 1, split, seed, names) for split in ("train", "validation"))
+        whole, train, validation = (Windows(cache, length + 1, split, seed, names) for split in SPLITS)
         dtype = choose_dtype("auto", model.device)
-        seen = recall(model, train, model.device, dtype, lambda: False, show or (lambda done, count: None))
+        seen = recall(model, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
         assert seen is not None
         seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
         kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}

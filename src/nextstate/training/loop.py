@@ -34,7 +34,7 @@ from nextstate.training.precision import (
 )
 from nextstate.training.prefetch import Prefetch
 from nextstate.training.recall import recall
-from nextstate.training.run import Run
+from nextstate.training.run import Run, minutes_of
 from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
 from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.throughput import Throughput, measure_peak
@@ -187,7 +187,7 @@ class Trainer:
         elif self._memories is None:
             # Parts that recall stay as they are from here on, so one look is enough for all stages that follow.
             self._memories = recall(
-                self.model, self.source, self.device, self.dtype, lambda: bool(interruption), self._recalled
+                self.model, self._recalling(), self.device, self.dtype, lambda: bool(interruption), self._recalled
             )
             if self._memories is None:
                 return False
@@ -197,10 +197,19 @@ class Trainer:
         self._read_from = self.source
         if self._memories is not None:
             kept = self.model.images if stage.pictured else ()
-            self._read_from = cast(Frames, self.source).over(self._memories, kept)
+            self._read_from = self._recalling().over(self._memories, kept)
         self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
+
+    def _recalling(self) -> Frames:
+        """What the later stages learn from: of windows, as many as a run by the clock can make use of."""
+        frames, settings = cast(Frames, self.source), self.settings
+        if settings.steps is not None or not hasattr(frames, "within"):
+            return frames
+        minutes = settings.run_minutes if settings.pace_of is None else minutes_of(settings.pace_of)
+        limit = round(minutes * settings.recalled)
+        return cast(Frames, frames.within(limit)) if 0 < limit < frames.rows else frames
 
     def _flops(self, progress: float) -> float:
         """Operations of a step. Steps grow along a stage, so they are counted anew for each sixteenth of it."""

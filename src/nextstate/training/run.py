@@ -125,3 +125,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             found.append(f"{key} was {old!r}, is {new!r}")
     return found
+
+
+def minutes_of(root: Path) -> float:
+    """How long a run by the clock was to take; raises `CheckpointError` where the folder does not tell."""
+    try:
+        return float(json.loads((root / CONFIG).read_text(encoding="utf-8"))["training"]["minutes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{root} does not tell how long its run was to take ({error}).") from error

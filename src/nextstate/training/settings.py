@@ -25,6 +25,9 @@ class TrainingSettings:
     """Repeat the schedule of this earlier run step for step (makes runs by the clock repeatable)."""
     batch: int = 32
     """Windows per step."""
+    recalled: int = 6000
+    """Frames that the later stages learn from, for each minute of a run by the clock, so that a short one does not
+    spend it on looking at them once more; 0 for all."""
     seed: int = 0
     """Of initial weights, batches and noise."""
     lr: float = 2e-3
