@@ -27,8 +27,8 @@ SHORTEST = 2
 
 
 def is_footage(root: Path) -> bool:
-    """Whether a folder is no dataset, but holds videos."""
-    return root.is_dir() and not (root / INFO_PATH).exists() and bool(video_files(root))
+    """Whether a folder is no dataset, not even one that lost its head, but holds videos."""
+    return root.is_dir() and not (root / INFO_PATH).parent.exists() and bool(video_files(root))
 
 
 def open_footage(root: Path, hz: float | None = None) -> Footage:
