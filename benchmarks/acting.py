@@ -42,7 +42,9 @@ def summary() -> dict[str, Any]:
     found: dict[str, Any] = {}
     if push:
         ways = {**push["ways"], **{n: row for n, row in honesty.get("acting", {}).items() if n == "oracle"}}
-        found["push"] = reached(push, honesty.get("planning_gap"))
+        # A gap is that of one planner; `study honesty` did not note which until it used another.
+        same = push["settings"]["planner"] == honesty.get("settings", {}).get("planner", "guided")
+        found["push"] = reached(push, honesty.get("planning_gap") if same else None)
         found["decoding"] = {
             name: {
                 kind: ways[way]["strict"]["rate"]
