@@ -86,7 +86,8 @@ def run(argv: list[str]) -> int:
         honesty.run(design, world, tools, notes, one_bar_at_a_time(stack))
     found = honesty.conclude(design, notes)
     command = f"nextstate study honesty {shlex.join(argv)}".strip()
-    write_json(config.out / "honesty.json", {**provenance(command), "settings": kept, **found})
+    settings = {**kept, "planner": "striking"}
+    write_json(config.out / "honesty.json", {**provenance(command), "settings": settings, **found})
     write_bytes(config.out / "honesty.html", honesty_page(QUESTION, found, command).encode())
     print("\n".join(found["says"]))
     print(config.out / "honesty.html")
