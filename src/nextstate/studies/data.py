@@ -232,7 +232,10 @@ def _says(
         )
     reduction, ratio = summary["error_reduction_vs_10pct"], summary["retrieval_ratio_10pct_plus_silent"]
     if ratio is not None:
-        lack = "" if reduction is None else f", and video takes away {reduction:.0%} of the NCE that it lacks"
+        lack = ""
+        if reduction is not None:
+            lack = f", and video takes away {reduction:.0%} of the NCE that it lacks"
+            lack = lack if reduction > 0 else ", and video makes the NCE worse"
         says.append(
             f"A tenth of the labels with the rest as silent video has {ratio:.0%} of the retrieval of all labels{lack}."
         )

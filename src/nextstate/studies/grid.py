@@ -129,10 +129,10 @@ def rows_of(grid: Grid, folder: Path) -> list[dict[str, Any]]:
 
 def summarised(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Of cells that differ in their seeds: figure -> mean and standard error, and how many came to what."""
-    done = [row["figures"] for row in rows if row["state"] == "done"]
+    done = [row for row in rows if row["state"] == "done"]
     figures = {}
     for name in names:
-        values = [row[name] for row in done if row.get(name) is not None]
+        values = [row["figures"][name] for row in done if row["figures"].get(name) is not None]
         if values:
             figures[name] = mean_of(values, [row.get("spread", {}).get(name, 0.0) for row in done])
     states = {state: sum(row["state"] == state for row in rows) for state in ("done", "diverged", "missing")}
