@@ -154,6 +154,16 @@ def test_the_study_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture
     before = {path: path.stat().st_mtime_ns for path in out.rglob("cell.json")}
     assert main(options) == 0 and "(0 to do)" in capsys.readouterr().out
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("cell.json")}
+
+    again = [*options[:-4], "--out", str(tmp_path / "moved"), "--known", str(out / "objective.json")]
+    said = tmp_path / "push.json"
+    said.write_text(json.dumps({"summary": {"text_event": 0.5, "text_retrieval_at_8": 0.75}}))
+    assert main([*again, "--said", str(said)]) == 0 and "(0 to do)" in capsys.readouterr().out
+    moved = json.loads((tmp_path / "moved" / "objective.json").read_text())
+    assert moved["cells"] == found["cells"] and moved["summary"]["text_event"] == 0.5
+    assert main([*again, "--known", str(said)]) == 2 and "no results of a study" in capsys.readouterr().err
+    assert main([*again, "--preset", "small", "--no-smoke", "--minutes", "3", "--out", str(tmp_path / "new")]) == 2
+    assert "made with" in capsys.readouterr().err
     assert main(["study", "objective", "--arms", "pixle", "--out", str(tmp_path / "other")]) == 2
     assert main(["study", "objective", "--arms", "pixel=lots", "--out", str(tmp_path / "other")]) == 2
     assert "no weight" in capsys.readouterr().err

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 G = TypeVar("G", bound="Grid")
 
-FREE = ("out", "cell", "workers", "data")
+FREE = ("out", "cell", "workers", "data", "known", "said")
 """Options that may change while a study goes on."""
+
+CHOICES = ("arms", "worlds", "seeds", "budget", "shares", "silent", "scenes", "policies")
+"""Options that say which cells there are, and not how one is made."""
 
 
 class Config(Protocol):
@@ -27,6 +30,8 @@ class Config(Protocol):
     def out(self) -> Path: ...
     @property
     def budget(self) -> str: ...
+    @property
+    def known(self) -> Path | None: ...
 
 
 class Queue(Sequence[Command]):
@@ -71,7 +76,7 @@ def settled(config: Any, design: G, workers: int) -> G:
     from nextstate.errors import SettingsError
     from nextstate.studies.grid import parse_time
 
-    asked = {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(config).items() if n not in FREE}
+    asked = _asked(config)
     path = config.out / "settings.json"
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -84,6 +89,36 @@ def settled(config: Any, design: G, workers: int) -> G:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {"asked": asked, "minutes": design.minutes})
     return design
+
+
+def settings_of(config: Any, design: Grid) -> dict[str, Any]:
+    """What results note of how they were made, so that their cells can be told from others."""
+    return {**_asked(config), "minutes": design.minutes}
+
+
+def _asked(config: Any) -> dict[str, Any]:
+    return {n: list(v) if isinstance(v, tuple) else v for n, v in asdict(config).items() if n not in FREE}
+
+
+def adopted(config: Config, design: Grid) -> None:
+    """Takes over the cells of ``--known``; raises `SettingsError` for results of another kind or of other settings."""
+    from nextstate.errors import SettingsError
+    from nextstate.studies.grid import adopt
+
+    if config.known is None:
+        return
+    try:
+        results = json.loads(config.known.read_text(encoding="utf-8"))
+        before, _ = results["settings"], results["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"--known {config.known}: no results of a study with cells ({error}).") from None
+    now = settings_of(config, design)
+    other = [n for n in now if n in before and n not in CHOICES and before[n] != now[n]]
+    if other:
+        told = ", ".join(f"--{n.replace('_', '-')} {before[n]}" for n in other)
+        raise SettingsError(f"--known {config.known} was made with {told}; give the same, or leave --known out.")
+    taken = adopt(design, config.out, results)
+    print(f"{taken} cells taken over from {config.known}")
 
 
 def one_cell(design: Grid, name: str, measure: Callable[[Any], None]) -> int:

@@ -45,6 +45,8 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     spread = figures.pop("spread")
     figures["kilojoules"] = cost["kilojoules"]
     measuring = round(time.monotonic() - began, 1)
+    if cell.equal == "time":  # Noted, since results outlive runs.
+        cost["operations"] = operations(home / "run")
     grid.keep(folder, cell, "done", figures=figures, spread=spread, cost=cost, measuring=measuring)
 
 
@@ -58,7 +60,8 @@ def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folde
         command += ["--minutes", f"{design.minutes:g}"]
     else:
         twin = objective.Cell(objective.REFERENCE, cell.world, cell.seed)
-        made = operations(grid.path_of(folder, twin).parent / "run")
+        known = (grid.found(folder, twin) or {}).get("cost", {}).get("operations")
+        made = known or operations(grid.path_of(folder, twin).parent / "run")
         command += ["--steps", str(steps_for(made, cell.arm, run, data, preset))]
     if pretrain.main(command) == 130:
         raise KeyboardInterrupt

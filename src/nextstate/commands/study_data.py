@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nextstate.commands.grid import announce, given, one_cell, run_cells, settled
+from nextstate.commands.grid import adopted, announce, given, one_cell, run_cells, settings_of, settled
 
 if TYPE_CHECKING:
     from nextstate.studies.data import Cell, Design
@@ -75,6 +75,8 @@ class Config:
     """Of the suite."""
     preset: str = "small"
     """Size of the models."""
+    known: Path | None = None
+    """Results of this study made before, such as results/study/data.json: their cells are not made again."""
     workers: int = 0
     """Cells at a time; 0 for one per core."""
     smoke: bool = False
@@ -116,6 +118,7 @@ def run(argv: list[str]) -> int:
 
         return one_cell(design, config.cell, measure)
     about = f"{config.world}, up to {config.episodes} episodes, {config.seeds} seeds"
+    adopted(config, design)
     left = announce(config, design, about, workers)
     if left:
         _prepare(config, left, workers)
@@ -222,21 +225,13 @@ def _prepare(config: Config, cells: Sequence[Cell], workers: int) -> None:
 
 
 def _write(config: Config, design: Design, command: str) -> None:
-    from dataclasses import asdict
-
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.provenance import provenance
     from nextstate.reports.amounts import data_page
     from nextstate.studies import data
 
     found = data.conclude(design, config.out, chance=1 / 8)
-    settings = {
-        name: asdict(config)[name] for name in ("world", "episodes", "some", "seeds", "snapshots", "suite_seed")
-    }
-    write_json(
-        config.out / "data.json",
-        {**provenance(command), "settings": {**settings, "minutes": design.minutes}, **found},
-    )
+    write_json(config.out / "data.json", {**provenance(command), "settings": settings_of(config, design), **found})
     write_bytes(config.out / "data.html", data_page(QUESTION, found, data.FIGURES, data.label, command).encode())
     print("\n".join(found["says"]))
     print(config.out / "data.html")

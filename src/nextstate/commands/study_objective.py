@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nextstate.commands.grid import announce, given, one_cell, run_cells, settled
+from nextstate.commands.grid import adopted, announce, given, one_cell, run_cells, settings_of, settled
 
 if TYPE_CHECKING:
     from nextstate.studies.objective import Cell, Design
@@ -60,6 +62,10 @@ class Config:
     """Episodes to record where no dataset is given; by default as many as a world needs."""
     preset: str = "small"
     """Size of the models."""
+    said: tuple[Path, ...] = ()
+    """Results of `nextstate say`, a file for each world, whose figures of words as actions join the summary."""
+    known: Path | None = None
+    """Results of this study made before, such as results/study/objective.json: their cells are not made again."""
     workers: int = 0
     """Cells at a time; 0 for one per core."""
     smoke: bool = False
@@ -101,6 +107,7 @@ def run(argv: list[str]) -> int:
 
         return one_cell(design, config.cell, measure)
     about = f"{', '.join(design.arms)} on {', '.join(design.worlds)}, {len(design.seeds)} seeds"
+    adopted(config, design)
     left = announce(config, design, about, workers)
     if left:
         _prepare(config, workers)
@@ -144,6 +151,7 @@ def check(config: Config) -> None:
         raise SettingsError(f"--minutes {config.minutes}: give a time above 0.")
     if config.budget:
         parse_time(config.budget)
+    _in_words(config.said)
 
 
 def _design(config: Config) -> Design:
@@ -187,6 +195,25 @@ def _prepare(config: Config, workers: int) -> None:
             resampled(suite, progress=progress)
 
 
+def _in_words(paths: Sequence[Path]) -> dict[str, float | None]:
+    """Means over worlds of what came of instructions; retrieval over those that have eight of them, None if none has.
+
+    Raises:
+        SettingsError: for a file that does not hold results of `nextstate say`.
+    """
+    from nextstate.errors import SettingsError
+
+    told: dict[str, list[float]] = {"text_event": [], "text_retrieval_at_8": []}
+    for path in paths:
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))["summary"]
+            told["text_event"].append(float(summary["text_event"]))
+            told["text_retrieval_at_8"] += [float(v) for n, v in summary.items() if n == "text_retrieval_at_8"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SettingsError(f"--said {path}: no results of `nextstate say` ({error}).") from None
+    return {name: round(sum(values) / len(values), 4) if values else None for name, values in told.items()}
+
+
 def _write(config: Config, design: Design, command: str) -> None:
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.provenance import provenance
@@ -194,8 +221,8 @@ def _write(config: Config, design: Design, command: str) -> None:
     from nextstate.studies import objective
 
     found = objective.conclude(design, config.out)
-    facts = {"minutes": design.minutes, "snapshots": design.snapshots, "suite_seed": config.suite_seed}
-    settings = {"arms": list(config.arms), "worlds": list(config.worlds), "seeds": config.seeds, **facts}
+    found["summary"] |= _in_words(config.said)
+    settings = settings_of(config, design)
     write_json(config.out / "objective.json", {**provenance(command), "settings": settings, **found})
     page = objective_page(QUESTION, found, objective.FIGURES, command)
     write_bytes(config.out / "objective.html", page.encode())

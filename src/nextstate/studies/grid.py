@@ -110,6 +110,22 @@ def keep(folder: Path, cell: Any, state: str, **facts: Any) -> None:
     write_json(path_of(folder, cell), {**asdict(cell), "state": state, **facts})
 
 
+def adopt(grid: Grid, folder: Path, results: Mapping[str, Any]) -> int:
+    """Takes over cells that earlier results hold and this grid asks for; how many.
+
+    Args:
+        results: as a study writes them: ``cells`` with all that came of each.
+    """
+    made = [row for row in results["cells"] if row.get("state") in ("done", "diverged")]
+    taken = 0
+    for cell in grid.cells():
+        same = [row for row in made if asdict(cell).items() <= row.items()]
+        if same and found(folder, cell) is None:
+            write_json(path_of(folder, cell), same[0])
+            taken += 1
+    return taken
+
+
 def measured_seconds(folder: Path) -> dict[str, float]:
     """World -> seconds that measuring a cell took so far."""
     took: dict[str, list[float]] = {}
