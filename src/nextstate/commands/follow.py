@@ -42,7 +42,7 @@ class Config:
     """Dataset whose instructed episodes ways on beliefs learn from, unless they have learned before."""
     minutes: float = 5.0
     """How long each of them learns."""
-    silent: str = ""
+    withheld: str = ""
     """Episodes whose instructions hold these words are silent videos to all; tasks that do are of condition silent."""
     conditions: tuple[str, ...] = ("usual",)
     """usual; rephrased and renamed (other words); crowded and camera (other looks); heavy and slippery (other physics);
@@ -88,7 +88,7 @@ def main(argv: list[str]) -> int:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """What decides how a trial ends."""
-    return {n: getattr(config, n) for n in ("world", "steps", "every", "silent")}
+    return {n: getattr(config, n) for n in ("world", "steps", "every", "withheld")}
 
 
 def trials(
@@ -128,7 +128,7 @@ def trials(
         worlds: list[World] = []
 
         def asks(text: str, silent: bool = condition.silent) -> bool:
-            return not config.silent or (config.silent in text) == silent
+            return not config.withheld or (config.withheld in text) == silent
 
         for seed in seeds:
             keys = [(way, (labels[name_of(way), name], seed, n)) for way in config.ways for n in range(counts[name])]
@@ -265,7 +265,7 @@ def _on_beliefs(way: str, model: Any, config: Config, shared: dict[str, Any]) ->
     from nextstate.commands.progress import bar
 
     folder = config.heads or config.out.parent
-    heads = shared.setdefault("heads", Heads(model, folder, config.data, config.minutes, config.silent, 0, bar))
+    heads = shared.setdefault("heads", Heads(model, folder, config.data, config.minutes, config.withheld, 0, bar))
     return WAYS[way](heads, config.every)
 
 
@@ -300,8 +300,8 @@ def check(config: Config) -> None:
     for condition in config.conditions:
         if condition not in CONDITIONS:
             raise UnknownNameError("condition", condition, CONDITIONS)
-    if "silent" in config.conditions and not config.silent:
-        raise SettingsError("condition silent needs --silent: words of the instructions that were seen in video alone.")
+    if "silent" in config.conditions and not config.withheld:
+        raise SettingsError("condition silent needs --withheld: words of the instructions that were seen in video alone.")
     for name in ("tasks", "seeds", "steps", "every"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")

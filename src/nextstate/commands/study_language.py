@@ -47,7 +47,7 @@ class Config:
     """Folder of their heads; by default the output folder."""
     minutes: float = 5.0
     """How long each head learns, unless it learned before."""
-    silent: str = ""
+    withheld: str = ""
     """Words of the instructions that were seen in silent video alone."""
     world: str = "push"
     """Which world."""
@@ -114,8 +114,8 @@ def run(argv: list[str]) -> int:
         model=config.model,
         data=config.data,
         minutes=config.minutes,
-        silent=config.silent,
-        conditions=tuple(c for c in config.conditions if c != "silent" or config.silent),
+        withheld=config.withheld,
+        conditions=tuple(c for c in config.conditions if c != "silent" or config.withheld),
         tasks=config.tasks,
         changed=config.changed,
         seeds=config.seeds,
