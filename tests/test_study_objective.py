@@ -79,6 +79,20 @@ def test_figures_lead_to_conclusions_and_what_diverged_is_told(tmp_path: Path) -
     assert sum(cell["state"] == "diverged" for cell in found["cells"]) == 2
 
 
+def test_arms_are_compared_snapshot_by_snapshot(tmp_path: Path) -> None:
+    hard = np.linspace(0.1, 0.9, 40)
+
+    def kept(extra: float) -> dict[str, object]:
+        errors = hard * (1 + extra)
+        return {**row(float(errors.mean()), 0.1), "by_snapshot": {"nce": [errors.tolist(), [1.0] * 40]}}
+
+    design = replace(DESIGN, worlds=("push",), arms=("pixel", "flow"), seeds=range(1))
+    for cell in design.cells():
+        grid.keep(tmp_path, cell, "done", **kept(-0.1 if cell.arm == "flow" else 0.0))
+    low, high = objective.conclude(design, tmp_path)["gains"]["time"]["flow"]["nce"]["interval"]
+    assert -0.13 < low < -0.1 < high < -0.07  # Far narrower than how much snapshots differ.
+
+
 def test_a_cell_that_diverges_is_noted_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def diverge(*_: object) -> None:
         raise DivergenceError("the loss is NaN")

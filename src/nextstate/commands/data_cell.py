@@ -41,12 +41,13 @@ def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Path | None
         return
     began = time.monotonic()
     figures = evaluated(home, cell.world, design.snapshots, config.suite_seed)
-    spread = figures.pop("spread")
+    spread, pairs = figures.pop("spread"), figures.pop("by_snapshot")
     if cell.silent in OWN:
         figures["latent_r2"] = _told_by_inferred(home / "run" / "model", labelled)
 
     measuring = round(time.monotonic() - began, 1)
-    grid.keep(config.out, cell, "done", figures=figures, spread=spread, measuring=measuring)
+    facts = {"figures": figures, "spread": spread, "by_snapshot": pairs, "measuring": measuring}
+    grid.keep(config.out, cell, "done", **facts)
 
 
 def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run: Path, preset: str) -> None:

@@ -56,6 +56,8 @@ class Config:
     """JSON file of the results; pictures go beside it, as .npz. By default results are only printed."""
     keep_readout: bool = False
     """Put the readout into the model's folder too, so that it need not be trained again where the model goes."""
+    by_snapshot: bool = False
+    """Keep in the JSON what each snapshot contributes, so that models can be compared snapshot by snapshot."""
     cache: Path | None = None
     """Folder to keep suites and readouts in; by default ~/.cache/nextstate."""
     workers: int = 0
@@ -91,7 +93,7 @@ def main(argv: list[str]) -> int:
             progress=progress,
         )
         readout = readout_for(config, suite, model, workers, progress)
-        found, showcase = evaluate(model, suite, readout, config.samples, config.shown, progress)
+        found, showcase = evaluate(model, suite, readout, config.samples, config.shown, config.by_snapshot, progress)
     command = f"nextstate evaluate {shlex.join(argv)}"
     found = replace(found, model=config.model, train_seconds=train_seconds(config.model), **provenance(command))
     if config.keep_readout and Path(config.model).is_dir():

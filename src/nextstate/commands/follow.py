@@ -301,7 +301,9 @@ def check(config: Config) -> None:
         if condition not in CONDITIONS:
             raise UnknownNameError("condition", condition, CONDITIONS)
     if "silent" in config.conditions and not config.withheld:
-        raise SettingsError("condition silent needs --withheld: words of the instructions that were seen in video alone.")
+        raise SettingsError(
+            "condition silent needs --withheld: words of the instructions that were seen in video alone."
+        )
     for name in ("tasks", "seeds", "steps", "every"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")

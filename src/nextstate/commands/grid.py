@@ -168,6 +168,7 @@ def evaluated(home: Path, world: str, snapshots: int, suite_seed: int) -> dict[s
 
     out = home / "evaluation.json"
     command = ["--model", str(home / "run" / "model"), "--world", world, "--snapshots", str(snapshots)]
-    command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0", "--out", str(out)]
+    command += ["--suite-seed", str(suite_seed), "--workers", "1", "--shown", "0"]
+    command += ["--by-snapshot", "--out", str(out)]
     evaluate.main(command)
     return told(json.loads(out.read_text(encoding="utf-8")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nextstate.evaluation.bootstrap import Ratio
     from nextstate.models import StateModel
     from nextstate.studies.objective import Cell, Design
 
@@ -43,11 +44,13 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     model = from_pretrained(home / "run" / "model")
     figures = _judge(design, cell, data, home, model, suite_seed)
     spread = figures.pop("spread")
+    pairs = figures.pop("by_snapshot")
     figures["kilojoules"] = cost["kilojoules"]
     measuring = round(time.monotonic() - began, 1)
     if cell.equal == "time":  # Noted, since results outlive runs.
         cost["operations"] = operations(home / "run")
-    grid.keep(folder, cell, "done", figures=figures, spread=spread, cost=cost, measuring=measuring)
+    facts = {"figures": figures, "spread": spread, "by_snapshot": pairs, "cost": cost, "measuring": measuring}
+    grid.keep(folder, cell, "done", **facts)
 
 
 def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folder: Path) -> None:
@@ -108,15 +111,18 @@ def _spent(run: Path) -> dict[str, float]:
 
 
 def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel, suite_seed: int) -> dict[str, Any]:
-    """All figures, and under ``spread`` the standard errors of those that have one."""
+    """All figures; under ``spread`` the standard errors of those that have one, and ``by_snapshot`` as `told` does."""
     from nextstate.commands.grid import evaluated
     from nextstate.data import open_cache
     from nextstate.studies.probing import pace, probe
 
     figures = evaluated(home, cell.world, design.snapshots, suite_seed)
-    scored, spread = _hidden(design, cell, home, model, suite_seed)
-    figures |= scored
-    figures["spread"] |= spread
+    hidden = _hidden(design, cell, home, model, suite_seed)
+    if hidden is not None:
+        low, high = hidden.interval()
+        figures["hidden"] = hidden.value
+        figures["spread"]["hidden"] = (high - low) / 3.92
+        figures["by_snapshot"]["hidden"] = hidden.parts()
     speed = pace(model)
     figures |= {"step_ms": speed["imagined"], "drawn_ms": speed["drawn"]}
     read = probe(model, open_cache(data), data, HISTORY, design.probed, design.probed // 2)
@@ -129,10 +135,8 @@ def _judge(design: Design, cell: Cell, data: Path, home: Path, model: StateModel
     return figures
 
 
-def _hidden(
-    design: Design, cell: Cell, home: Path, model: StateModel, suite_seed: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Fair CRPS against futures in which hidden factors were drawn anew, and its standard error."""
+def _hidden(design: Design, cell: Cell, home: Path, model: StateModel, suite_seed: int) -> Ratio | None:
+    """Fair CRPS against futures in which hidden factors were drawn anew; None where it cannot be measured."""
     from nextstate.commands.find import find_readout
     from nextstate.evaluation.building import build_suite
     from nextstate.evaluation.hidden import hidden_crps, resampled
@@ -143,12 +147,8 @@ def _hidden(
         str(home / "run" / "model"), make_world(cell.world, suite.recipe.size), list(model.spec.modalities)
     )
     if readout is None:
-        return {}, {}
-    found = hidden_crps(model, suite, readout, resampled(suite)).get("1.0")
-    if found is None:
-        return {}, {}
-    low, high = found.interval()
-    return {"hidden": found.value}, {"hidden": (high - low) / 3.92}
+        return None
+    return hidden_crps(model, suite, readout, resampled(suite)).get("1.0")
 
 
 def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict[str, Any]:

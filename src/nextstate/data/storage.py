@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,9 +56,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_whole(path, lambda partial: _write_all(partial, content))
 
 
+_FLAT = re.compile(r"\[\n([^\[\]{}]*)\n\s*\]")
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON atomically; numbers that are not finite are refused."""
-    write_bytes(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+    """Writes JSON atomically, lists of plain values in a line; numbers that are not finite are refused."""
+    text = json.dumps(content, indent=2, allow_nan=False)
+    # Within strings there are no line breaks, so nothing that is said changes.
+    text = _FLAT.sub(lambda found: f"[{' '.join(line.strip() for line in found[1].splitlines())}]", text)
+    write_bytes(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,10 @@ class Ratio:
         low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
+    def parts(self) -> list[list[float]]:
+        """Numerators and denominators as plain numbers of six digits, for JSON."""
+        return [[float(f"{value:.6g}") for value in values] for values in (self.numerator, self.denominator)]
+
     def mapped(self, function: Callable[[np.ndarray], np.ndarray]) -> Ratio:
         """The ratio after one more monotone transform."""
         inner = self.transform
@@ -51,6 +55,16 @@ class Ratio:
         over, under = counts @ np.asarray(self.numerator, float), counts @ np.asarray(self.denominator, float)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.transform(np.where(np.abs(under) > 1e-12, over / under, np.nan)))
+
+
+def resampled(parts: Sequence[Sequence[float]], seed: int = 0) -> np.ndarray:
+    """Ratios of resampled snapshots ``(R,)``; those of two models on the same snapshots are drawn alike.
+
+    Args:
+        parts: as `Ratio.parts` gives them.
+    """
+    numerator, denominator = (np.asarray(values, float) for values in parts)
+    return Ratio(numerator, denominator)._of(_resamples(len(numerator), seed))
 
 
 def mean(values: np.ndarray, where: np.ndarray | None = None) -> Ratio:

@@ -14,7 +14,7 @@ from nextstate.evaluation.listening import delta_psnr, last_action_gradient
 from nextstate.evaluation.prediction import Shown, predict
 from nextstate.evaluation.readout import Readout, accuracy, train_readout
 from nextstate.evaluation.results import Evaluation, Showcase
-from nextstate.evaluation.scoring import Floors, score
+from nextstate.evaluation.scoring import Floors, by_snapshot, score
 from nextstate.evaluation.suite import FLIP_SHARE, NULL_SHARE, Suite
 from nextstate.models.protocol import WorldModel, WorldModelSpec
 
@@ -27,6 +27,7 @@ def evaluate(
     readout: Readout,
     samples: int = 8,
     shown: int = SHOWN,
+    paired: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Showcase | None]:
     """All figures of `model` and of the baselines, and the states that a report shows.
@@ -35,6 +36,7 @@ def evaluate(
         readout: for the modalities that the model foresees (see `make_readout`).
         samples: M sampled futures, of models that know several.
         shown: how many of the snapshots with pictures to keep imagined states of.
+        paired: whether to keep what each snapshot contributes, so that models can be compared snapshot by snapshot.
     """
     read = accuracy(readout, suite) if suite.pictured else None
     reading = read.pop("error") if read else None
@@ -57,6 +59,7 @@ def evaluate(
         suite=suite.describe(),
         readout={**(read or {}), "modalities": list(readout.spec), "direct": list(readout.direct)},
         notes=_notes(suite, floors),
+        by_snapshot={name: ratio.parts() for name, ratio in by_snapshot(suite, prediction).items()} if paired else {},
     )
     return evaluation, collector.showcase(suite, prediction) if collector else None
 

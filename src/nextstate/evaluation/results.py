@@ -6,7 +6,8 @@ JSON (``Evaluation.save``), numbers that could not be measured are null:
      "suite": {"snapshots", "alternatives", "horizon", "context", "seed", "size", "flip_share", "null_share", ...},
      "metrics": METRICS, "intervals": 95 % bootstrap intervals [low, high] nested as in "metrics",
      "baselines": {name: METRICS}, "readout": {"r2": {group: R2}, "events": {event: balanced accuracy}, ...},
-     "notes": [sentence, ...]}
+     "notes": [sentence, ...],
+     "by_snapshot": {"nce" | "retrieval" | "crps", at 1 s: [numerators, denominators]}, empty unless asked for}
 
     METRICS = {
       by horizon in seconds, {"0.5": x, "1.0": x, "2.0": x}, over the headline outcome groups:
@@ -61,6 +62,7 @@ class Evaluation:
     machine: dict[str, Any] = field(default_factory=dict)
     train_seconds: float | None = None
     notes: list[str] = field(default_factory=list)
+    by_snapshot: dict[str, list[list[float]]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(plain(asdict(self)), indent=1, allow_nan=False)

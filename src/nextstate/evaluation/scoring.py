@@ -94,6 +94,19 @@ def score(suite: Suite, prediction: Prediction, floors: Floors, intervals: bool 
     return _values(ratios), _intervals(ratios) if intervals else {}
 
 
+def by_snapshot(suite: Suite, prediction: Prediction) -> dict[str, Ratio]:
+    """NCE, retrieval and CRPS at 1 s as ratios of sums over snapshots, so that models can be compared in pairs."""
+    label, t = min(horizons(suite).items(), key=lambda item: abs(float(item[0]) - 1.0))
+    head = suite.headline()
+    theirs, ours = (suite.scale(values)[:, :, t][..., head] for values in (suite.outcomes, prediction.outcomes))
+    ratios = {"nce": counterfactual.nce(ours, theirs), "retrieval": counterfactual.retrieval(ours, theirs)}
+    sampled: dict[str, Any] = {"calibration": {}}
+    _score_samples(sampled, suite, prediction, suite.scale(suite.outcomes))
+    if "crps" in sampled:
+        ratios["crps"] = sampled["crps"][label]
+    return ratios
+
+
 def _score_effects(
     ratios: dict[str, Any], suite: Suite, true: np.ndarray, imagined: np.ndarray, floors: Floors
 ) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 
 
 def told(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """NCE, retrieval and CRPS at 1 s, drift at 2 s, event flips; under ``spread`` standard errors of those with one."""
+    """NCE, retrieval and CRPS at 1 s, drift at 2 s, event flips; under ``spread`` standard errors of those with one.
+
+    Under ``by_snapshot`` stands what each snapshot contributes to them, if that was kept.
+    """
     metrics, intervals = evaluation["metrics"], evaluation["intervals"]
     retrieval = next(name for name in metrics if name.startswith("retrieval_at_"))
     figures: dict[str, Any] = {}
@@ -28,4 +31,4 @@ def told(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     flips = [value for value in metrics["flips"].values() if value is not None]
     if flips:
         figures["flips"] = sum(flips) / len(flips)
-    return {**figures, "spread": spread}
+    return {**figures, "spread": spread, "by_snapshot": dict(evaluation.get("by_snapshot", {}))}

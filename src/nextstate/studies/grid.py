@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from nextstate.data.storage import write_json
 from nextstate.errors import SettingsError
+from nextstate.evaluation.bootstrap import resampled
 
 SHORTEST = 0.5
 """Minutes of training below which a cell says nothing."""
@@ -153,6 +156,22 @@ def summarised(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[
             figures[name] = mean_of(values, [row.get("spread", {}).get(name, 0.0) for row in done])
     states = {state: sum(row["state"] == state for row in rows) for state in ("done", "diverged", "missing")}
     return {"figures": figures, **states, "why": [row["why"] for row in rows if row["state"] == "diverged"]}
+
+
+def difference_error(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """Standard error of the difference of two means over seeds, snapshot by snapshot; None where that was not kept.
+
+    Both were measured on the same snapshots, and which of these are hard is no part of the difference. How much seeds
+    differ is, and adds to it.
+    """
+    sides = [[row for row in rows if row["state"] == "done"] for rows in (ours, theirs)]
+    parts = [[row.get("by_snapshot", {}).get(name) for row in rows] for rows in sides]
+    if not all(rows and all(rows) for rows in parts) or len({len(row[0]) for rows in parts for row in rows}) > 1:
+        return None
+    drawn = [np.mean([resampled(row) for row in rows], axis=0) for rows in parts]
+    values = [[row["figures"][name] for row in rows] for rows in sides]
+    among = sum(float(np.var(side, ddof=1)) / len(side) for side in values if len(side) > 1)
+    return float(np.sqrt(np.nanvar(drawn[0] - drawn[1]) + among))
 
 
 def mean_of(values: Sequence[float], spreads: Sequence[float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from nextstate.studies.grid import Grid, rows_of, summarised
+from nextstate.studies.grid import Grid, difference_error, rows_of, summarised
 
 Equal = Literal["time", "operations"]
 
@@ -86,8 +86,12 @@ def conclude(design: Design, folder: Path) -> dict[str, Any]:
                 # What the reference did is what operations are equal to.
                 source = "time" if arm == REFERENCE else equal
                 same = [r for r in rows if (r["arm"], r["world"], r["equal"]) == (arm, world, source)]
-                if same:
-                    table.setdefault(equal, {}).setdefault(world, {})[arm] = summarised(same, list(FIGURES))
+                if not same:
+                    continue
+                other = [r for r in rows if (r["arm"], r["world"], r["equal"]) == (REFERENCE, world, "time")]
+                errors = {name: difference_error(same, other, name) for name in FIGURES}
+                row = {**summarised(same, list(FIGURES)), "difference_error": errors}
+                table.setdefault(equal, {}).setdefault(world, {})[arm] = row
     gains = {equal: _gains(worlds) for equal, worlds in table.items()}
     found = {"cells": rows, "table": table, "gains": gains, "says": _says(rows, table, gains)}
     return {"summary": _heads(gains), **found}
@@ -117,23 +121,31 @@ def _heads(gains: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gains(worlds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Arm -> figure -> difference from the reference over worlds, relative to it, with its interval."""
+    """Arm -> figure -> difference from the reference over worlds, relative to it, with its interval.
+
+    Arms are compared snapshot by snapshot where cells kept that, else as if each had been measured on other ones.
+    """
     gains: dict[str, Any] = {}
     arms = list(dict.fromkeys(arm for arms in worlds.values() for arm in arms if arm != REFERENCE))
     for arm in arms:
         for figure in FIGURES:
             pairs = [
-                (by[arm]["figures"].get(figure), by.get(REFERENCE, {}).get("figures", {}).get(figure))
+                (
+                    by[arm]["figures"].get(figure),
+                    by.get(REFERENCE, {}).get("figures", {}).get(figure),
+                    by[arm]["difference_error"][figure],
+                )
                 for by in worlds.values()
                 if arm in by
             ]
-            both = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+            both = [pair for pair in pairs if pair[0] and pair[1]]
             # A mean over some of the worlds would not be the one that was asked for.
             if not both or (len(both) < len(pairs) and figure == "nce"):
                 continue
-            ours = sum(o["mean"] for o, _ in both) / len(both)
-            theirs = sum(t["mean"] for _, t in both) / len(both)
-            error = math.sqrt(sum(o["error"] ** 2 + t["error"] ** 2 for o, t in both)) / len(both)
+            ours = sum(o["mean"] for o, _, _ in both) / len(both)
+            theirs = sum(t["mean"] for _, t, _ in both) / len(both)
+            squares = [o["error"] ** 2 + t["error"] ** 2 if e is None else e**2 for o, t, e in both]
+            error = math.sqrt(sum(squares)) / len(both)
             scale = abs(theirs) or 1.0
             value = (ours - theirs) / scale
             gains.setdefault(arm, {})[figure] = {
