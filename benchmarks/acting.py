@@ -69,7 +69,7 @@ def summary() -> dict[str, Any]:
             "puzzles": puzzles,
         }
     if yardsticks:
-        found["yardsticks"] = {n: row for n, row in yardsticks.items() if n in ("tworoom", "pusht", "reacher", "cube")}
+        found["yardsticks"] = yardsticks["yardsticks"]
         if "cem_ratio_vs_stable_worldmodel" in yardsticks:
             found["cem_ratio_vs_stable_worldmodel"] = yardsticks["cem_ratio_vs_stable_worldmodel"]
     elif one:
