@@ -24,7 +24,8 @@ from nextstate.evaluation.frames import Frames
 from nextstate.evaluation.oracle import ActionBlind, CopyLast, Oracle
 from nextstate.evaluation.physics import WrongPhysics
 from nextstate.evaluation.prediction import Prediction, predict, read_truth
-from nextstate.evaluation.readout import Readout, train_readout
+from nextstate.evaluation.readout import Readout, make_network, train_readout
+from nextstate.evaluation.readout_network import SpatialSoftArgmax
 from nextstate.evaluation.results import Evaluation, Showcase
 from nextstate.evaluation.scoring import Floors, score
 from nextstate.evaluation.suite import Suite
@@ -287,6 +288,34 @@ def test_a_readout_is_kept_and_the_same_from_disk(suite: Suite, readout: Readout
     with pytest.raises(DatasetError, match="not a readout"):
         Readout.load(path.with_name("bad.safetensors"))
     path.with_name("bad.safetensors").unlink()
+
+
+def test_readouts_kept_before_there_were_shapes_still_read(suite: Suite, readout: Readout, tmp_path: Path) -> None:
+    old = Readout(readout.world, readout.spec, make_network(readout.world, readout.spec, False), readout.climate)
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(old.to_bytes().replace(b', \\"shapes\\": false', b" " * 19))
+    assert b"shapes" not in path.read_bytes()
+    states = {name: torch.from_numpy(suite.truth(name)[:1]) for name in readout.spec}
+    np.testing.assert_array_equal(Readout.load(path)(states).outcomes, old(states).outcomes)
+
+
+def test_a_feature_tells_which_way_it_is_turned() -> None:
+    look = SpatialSoftArgmax(1, 1, shapes=True)
+    torch.nn.init.constant_(look.maps.weight, 1.5)
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+
+    def told(degrees: float, over: float = 0.0) -> torch.Tensor:
+        angle = torch.tensor(degrees).deg2rad()
+        along = (x - 15.5 - over) * angle.cos() + (y - 15.5) * angle.sin()
+        beside = (y - 15.5) * angle.cos() - (x - 15.5 - over) * angle.sin()
+        picture = torch.exp(-((along / 10) ** 2) - (beside / 5) ** 2)
+        return look(picture[None, None])[0, 3:].detach()
+
+    for degrees in (0.0, 30.0, 90.0, 135.0):
+        double = torch.tensor(2 * degrees).deg2rad()
+        direction = told(degrees) / told(degrees).norm()
+        torch.testing.assert_close(direction, torch.stack([double.cos(), double.sin()]), atol=0.05, rtol=0)
+        torch.testing.assert_close(told(degrees), told(degrees, over=4), atol=0.05, rtol=0)
 
 
 # The command.

@@ -105,6 +105,7 @@ class Readout:
             "world_version": self.world.version,
             "spec": [kind.to_dict() for kind in self.spec.values()],
             "climate": [values.tolist() for values in self.climate],
+            "shapes": self.network.shapes,
         }
         weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
         return serialise(weights, metadata={"nextstate": json.dumps(head)})
@@ -120,7 +121,8 @@ class Readout:
             world = WORLDS[head["world"]]
             if (head["version"], head["world_version"]) != (VERSION, world.version):
                 raise ValueError("it was trained for another version")
-            network = make_network(world, spec)
+            # Readouts that were kept before there were shapes do without.
+            network = make_network(world, spec, head.get("shapes", False))
             network.load_state_dict(weights)
             mean, std = (np.array(values) for values in head["climate"])
             return Readout(world, spec, network, (mean, std))
@@ -144,6 +146,7 @@ def train_readout(
         steps=steps,
         shapes={n: v.shape[1:] for n, v in frames.states.items()},
         climate=suite.arrays["climate_std"].round(6).tolist(),
+        network="shapes",
     )
     path = cache_folder(cache) / "readouts" / f"{world.name}-{key}.safetensors"
     if path.exists():
@@ -162,14 +165,14 @@ def train_readout(
     return readout
 
 
-def make_network(world: type[World], spec: Mapping[str, Modality]) -> ReadoutNetwork:
-    """An untrained network for these modalities."""
+def make_network(world: type[World], spec: Mapping[str, Modality], shapes: bool = True) -> ReadoutNetwork:
+    """An untrained network for these modalities; `shapes` as of `ReadoutNetwork`."""
     images = [m for m in spec.values() if m.kind == "image"]
     vector = sum(m.channels for m in spec.values() if m.kind == "vector")
     size = images[0].shape[0]
     outcomes = sum(len(names) for names in world.outcome_groups.values())
     channels = sum(m.channels for m in images)
-    network = ReadoutNetwork(channels, vector, outcomes, len(world.events), patch=max(size // 32, 1))
+    network = ReadoutNetwork(channels, vector, outcomes, len(world.events), patch=max(size // 32, 1), shapes=shapes)
     with torch.no_grad():
         network(torch.zeros(1, channels, size, size), torch.zeros(1, vector))
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

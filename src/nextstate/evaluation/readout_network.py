@@ -6,15 +6,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+FAINT = 1e-3
+"""Spread of a feature, in squares of half the picture, below which it has no shape to speak of."""
+
 
 class SpatialSoftArgmax(nn.Module):
     """Where each of `points` learned features is, and how clearly: ``(B, C, H, W)`` to ``(B, 3 points)``.
 
     The expected position under a softmax resolves fractions of a pixel (Finn et al. 2016, deep spatial autoencoders).
+
+    Args:
+        shapes: whether to tell how elongated each is, too, and which way: ``(B, 5 points)``. What second moments say,
+            cosine and sine of twice an angle, is how a thing is turned.
     """
 
-    def __init__(self, channels: int, points: int) -> None:
+    def __init__(self, channels: int, points: int, shapes: bool = False) -> None:
         super().__init__()
+        self.shapes = shapes
         self.maps = nn.Conv2d(channels, points, 1)
         self.sharpness = nn.Parameter(torch.tensor(6.0))
 
@@ -25,7 +33,14 @@ class SpatialSoftArgmax(nn.Module):
         y = torch.linspace(-1, 1, height, device=maps.device).repeat_interleave(width)
         x = torch.linspace(-1, 1, width, device=maps.device).repeat(height)
         expected = weight @ torch.stack([x, y], dim=1)
-        return torch.cat([expected.flatten(1), torch.tanh(maps.flatten(2).amax(dim=2) / 4)], dim=1)
+        told = [expected.flatten(1), torch.tanh(maps.flatten(2).amax(dim=2) / 4)]
+        if self.shapes:
+            squares = weight @ torch.stack([x * x, y * y, x * y], dim=1)
+            spread = squares[..., :2] - expected.square()
+            across = squares[..., 2] - expected[..., 0] * expected[..., 1]
+            whole = spread.sum(dim=2) + FAINT
+            told += [(spread[..., 0] - spread[..., 1]) / whole, 2 * across / whole]
+        return torch.cat(told, dim=1)
 
 
 class ReadoutNetwork(nn.Module):
@@ -34,11 +49,21 @@ class ReadoutNetwork(nn.Module):
     Args:
         channels, vector: C and V. outcomes, events: how many of each to read.
         patch: pixels that are folded into channels first, so that 64 and 128 px cost alike.
+        shapes: whether it sees which way things are turned.
     """
 
-    def __init__(self, channels: int, vector: int, outcomes: int, events: int, patch: int = 2, width: int = 24) -> None:
+    def __init__(
+        self,
+        channels: int,
+        vector: int,
+        outcomes: int,
+        events: int,
+        patch: int = 2,
+        width: int = 24,
+        shapes: bool = True,
+    ) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.shapes = patch, shapes
         self.register_buffer("middle_colour", torch.zeros(channels))
         self.register_buffer("whitening", torch.eye(channels))
         # At full resolution only the colours near each pixel are looked at: that is where the time goes.
@@ -47,15 +72,15 @@ class ReadoutNetwork(nn.Module):
         )
         self.middle = nn.Sequential(_block(width, 2 * width, stride=2), _block(2 * width, 2 * width))
         self.coarse = nn.Sequential(_block(2 * width, 2 * width, stride=2), nn.Conv2d(2 * width, 16, 1))
-        self.fine_points = SpatialSoftArgmax(width, 32)
-        self.middle_points = SpatialSoftArgmax(2 * width, 16)
+        self.fine_points = SpatialSoftArgmax(width, 32, shapes)
+        self.middle_points = SpatialSoftArgmax(2 * width, 16, shapes)
         self.seen = nn.Sequential(nn.LazyLinear(256), nn.SiLU())
         self.contact = nn.Linear(256, 1)
         # Few numbers that tell much: without an entrance of their own they drown among what is seen.
         self.feel = nn.Sequential(nn.Linear(vector, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
         self.mix = nn.Sequential(nn.Linear(256 + 64, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU())
         self.forget = nn.Dropout(0.25)
-        self.place = nn.Linear(3 * (32 + 16), outcomes)
+        self.place = nn.Linear((5 if shapes else 3) * (32 + 16), outcomes)
         self.gate = nn.Linear(256, outcomes)
         self.remainder = nn.Linear(256, outcomes)
         self.events = nn.Linear(256, events)

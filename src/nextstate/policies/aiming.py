@@ -112,6 +112,6 @@ class Aimed:
         go = self.head(known, self.words)
         go = go * (STRIDE / go.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
         goal = SeenDistance(self.eye, state["places"] + go, known["there"], (1 - self.guide.obeys).square())
-        planner = make_planner("guided", candidates=self.candidates)
+        planner = make_planner("striking", candidates=self.candidates)
         cost = TimeToGo(self.guide, goal)
         return Planned(self.eye, planner, cost, 10, 2, self.every, 2, 0.5, seed=self.seed)

@@ -1,4 +1,4 @@
-"""Ask a guide all along the way what it would do, do that in imagination, more or less faithfully; keep the best."""
+"""Ask a guide all along the way what it would do, do that in imagination, more or less faithfully; mend the best."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nextstate.planning.planners.icem import ICEM, coloured
+from nextstate.planning.planners.icem import coloured
 from nextstate.planning.planners.search import Search, check_counts
 from nextstate.planning.problem import Future, Plan, Problem
 
@@ -18,7 +18,7 @@ Advise = Callable[[Future], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Guided:
-    """Proposals, the best of them, and a short search around it.
+    """Proposals, the best of them, and a little noise around it.
 
     A policy that was learned from recordings knows how one usually goes about it, but not what comes of it here; a
     model knows what comes of it. Costs that know a policy (`TimeToGo`) have a method ``advise``; with any other
@@ -28,7 +28,8 @@ class Guided:
         candidates: proposals of each instant, each wandering off by another amount, the first not at all.
         wander: the largest such amount, a standard deviation. colour: of its noise over time, see `ICEM`.
         blind: share of proposals drawn without asking.
-        polish: candidates of the search around the best; 0 for none. rounds: of it.
+        polish: variations of the best in each of `rounds` rounds; 0 for none.
+        spread: standard deviation by which they vary at first; half as much in each later round.
     """
 
     candidates: int = 40
@@ -37,6 +38,7 @@ class Guided:
     blind: float = 0.25
     polish: int = 24
     rounds: int = 2
+    spread: float = 0.3
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         check_counts(candidates=self.candidates)
@@ -53,10 +55,9 @@ class Guided:
             heeded = torch.arange(self.candidates) < max(self.candidates - round(self.blind * self.candidates), 1)
             noise *= torch.where(heeded[:, None, None], amount, 1.0)
             self._follow(problem, search, advise, given, noise, heeded.float())
-        if self.polish:
-            around = ICEM(self.polish, rounds=self.rounds, elites=max(self.polish // 6, 2), spread=0.3)
-            better = around.plan(problem, search.best, seed + 1)
-            search.rated(better.commands[:, None], better.cost[:, None])
+        for number in range(self.rounds if self.polish else 0):
+            noise = coloured(search.normal(problem.instants, self.polish, *problem.shape), self.colour)
+            search.score(problem.bounded(search.best[:, None] + self.spread / 2**number * noise))
         return search.plan()
 
     @torch.no_grad()
