@@ -13,6 +13,7 @@ from nextstate.acting.instructions import follow, make_instructed
 from nextstate.acting.lesions import Blinded, without_language
 from nextstate.acting.shifts import shifted
 from nextstate.acting.together import Rivals, follow_together
+from nextstate.acting.ways import Fixed
 from nextstate.commands.follow import Config, check, name_of
 from nextstate.data import open_cache
 from nextstate.data.instructed import InstructedFrames, silenced
@@ -80,9 +81,19 @@ def test_each_condition_changes_what_it_says(push: World) -> None:
             assert other.outcome().shape == push.outcome().shape
             other.restore(other.snapshot())
         if condition.reword:
-            text = condition.reword("push_red_left", np.random.default_rng(0))
-            known = [t for skill in push.skills.values() for t in skill.instructions]
-            assert "red" in text and text.endswith("to the left") and text not in known
+            text = condition.reword("push", "push_red_left", np.random.default_rng(0))
+            assert "red" in text and "left" in text and text not in push.skills["push_red_left"].instructions
+            other = condition.reword("spill", "keep_away", np.random.default_rng(0))
+            assert other not in WORLDS["spill"].skills["keep_away"].instructions
+
+
+@pytest.mark.parametrize(("name", "asked"), [("push", "push"), ("spill", "tip"), ("grasp", "pick up")])
+def test_what_is_asked_for_is_done_by_its_script_alone(name: str, asked: str) -> None:
+    world = make_world(name, 32, ("proprio", "touch"))
+    (task,) = make_instructed(world, 1, 2, 60, lambda text: text.startswith(asked))
+    scripted = follow(world, Fixed(task.demonstration), task)
+    assert scripted.done[-1] and not scripted.done[0]
+    assert not any(follow(world, Fixed(np.zeros((1, world.action_size), np.float32)), task).done)
 
 
 def test_side_by_side_is_as_alone(push: World) -> None:

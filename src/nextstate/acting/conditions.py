@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nextstate.worlds.paraphrases import paraphrases
 from nextstate.worlds.push import DIRECTIONS
 
-Reword = Callable[[str, np.random.Generator], str]
-"""From a skill's name, and something to choose by, to an instruction that was never heard."""
-
-PHRASES = (
-    "give the {colour} object a push {way}",
-    "please slide the {colour} object {way}",
-    "I want the {colour} thing moved {way}",
-)
-"""Ways to ask that recordings do not hold."""
+Reword = Callable[[str, str, np.random.Generator], str]
+"""From a world's and a skill's name, and something to choose by, to an instruction that was never heard."""
 
 NAMES = ("block", "piece", "puck", "item")
-"""What things are never called in recordings."""
+"""What things of `push` are never called in recordings."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +33,21 @@ class Condition:
     physical: bool = False
 
 
-def rephrased(skill: str, rng: np.random.Generator) -> str:
+def rephrased(world: str, skill: str, rng: np.random.Generator) -> str:
     """The same in other words."""
-    return _said(PHRASES[int(rng.integers(len(PHRASES)))], skill)
+    return _one(paraphrases(world)[skill].held_out, rng)
 
 
-def renamed(skill: str, rng: np.random.Generator) -> str:
-    """The same, things being called by other names."""
-    return _said(f"push the {{colour}} {NAMES[int(rng.integers(len(NAMES)))]} {{way}}", skill)
-
-
-def _said(text: str, skill: str) -> str:
+def renamed(world: str, skill: str, rng: np.random.Generator) -> str:
+    """The same, things being called by other names; outside `push`, and things being done by other verbs."""
+    if world != "push":
+        return _one(paraphrases(world)[skill].unheard, rng)
     _, colour, direction = skill.split("_")
-    return text.format(colour=colour, way=DIRECTIONS[direction][1])
+    return f"push the {colour} {_one(NAMES, rng)} {DIRECTIONS[direction][1]}"
+
+
+def _one(texts: Sequence[str], rng: np.random.Generator) -> str:
+    return texts[int(rng.integers(len(texts)))]
 
 
 CONDITIONS: dict[str, Condition] = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nextstate.errors import PlanningError, UnknownNameError
-from nextstate.evaluation.named import pushed
+from nextstate.errors import PlanningError
+from nextstate.evaluation.named import Witness
 from nextstate.policies.protocol import Actor
 from nextstate.worlds import Snapshot, World
 from nextstate.worlds.base import HELD_OUT_SEED
@@ -21,13 +21,6 @@ SCENES = 700_000_000
 PATIENCE = 20
 """Scenes that are looked at for each task, at most."""
 
-Done = Callable[[World, str, np.ndarray, np.ndarray], bool]
-"""Whether a skill was done, from the outcome before to that after."""
-
-
-DONE: dict[str, Done] = {"push": lambda world, skill, before, after: pushed(type(world), skill, before, after)}
-"""World -> what it means that a skill of it was done."""
-
 
 @dataclass(frozen=True)
 class Instructed:
@@ -35,7 +28,7 @@ class Instructed:
 
     Args:
         skill: its name, which says what counts as done. instruction: how it is asked for.
-        snapshot: the start. before: the outcome there.
+        snapshot: the start.
         goal: what was sensed when the scripted skill had done it, for those that follow pictures rather than words.
         demonstration: its commands ``(T, A)``.
     """
@@ -44,7 +37,6 @@ class Instructed:
     skill: str
     instruction: str
     snapshot: Snapshot
-    before: np.ndarray
     goal: Mapping[str, np.ndarray]
     demonstration: np.ndarray
 
@@ -55,19 +47,17 @@ def make_instructed(
     seed: int = 0,
     steps: int = 60,
     asks: Callable[[str], bool] = lambda instruction: True,
-    reword: Callable[[str, np.random.Generator], str] | None = None,
+    reword: Callable[[str, str, np.random.Generator], str] | None = None,
 ) -> list[Instructed]:
     """Tasks in held-out scenes that the scripted skill does within `steps` steps.
 
     Args:
-        asks: which instructions are wanted. reword: from a skill's name to how it is asked for instead.
+        asks: which instructions are wanted. reword: from a world's and a skill's name to how it is asked for instead.
 
     Raises:
         UnknownNameError: for a world of which nobody said what counts as done.
         PlanningError: when hardly any scene gives a task.
     """
-    if world.name not in DONE:
-        raise UnknownNameError("world with instructed tasks", world.name, DONE)
     tasks: list[Instructed] = []
     for candidate in range(count * PATIENCE):
         if len(tasks) == count:
@@ -84,14 +74,15 @@ def make_instructed(
         skill = world.skills[name]
         text = skill.instructions[int(rng.integers(len(skill.instructions)))]
         policy = skill.make(world, rng)
-        text = reword(name, rng) if reword else text
-        start, before, commands = world.snapshot(), np.asarray(world.outcome()), []
+        text = reword(world.name, name, rng) if reword else text
+        start, witness, commands, done = world.snapshot(), Witness(world, name), [], False
         for _ in range(steps):
             commands.append(policy(world))
             world.advance_action(commands[-1])
-        if DONE[world.name](world, name, before, np.asarray(world.outcome())):
+            done = witness.look()
+        if done:
             shown = np.stack(commands).astype(np.float32)
-            tasks.append(Instructed(scene, name, text, start, before, world.observe(), shown))
+            tasks.append(Instructed(scene, name, text, start, world.observe(), shown))
     raise PlanningError(f"only {len(tasks)} of {count} tasks found in {world.name} within {count * PATIENCE} scenes.")
 
 
@@ -117,7 +108,7 @@ def follow(world: World, actor: Actor, task: Instructed, steps: int = 60) -> Fol
     """Lets `actor` act for `steps` steps; an error of the world or the actor ends the trial and is noted."""
     world.restore(task.snapshot)
     actor.reset()
-    done: list[bool] = []
+    witness, done = Witness(world, task.skill), list[bool]()
     seconds: list[float] = []
     looks = getattr(actor, "modalities", None)
     now: dict[str, np.ndarray] = {}
@@ -134,5 +125,5 @@ def follow(world: World, actor: Actor, task: Instructed, steps: int = 60) -> Fol
             world.advance_action(action)
         except Exception as error:  # One broken episode is a failure of that episode, not of the study.
             return Followed(done, seconds, f"{type(error).__name__}: {error}")
-        done.append(DONE[world.name](world, task.skill, task.before, np.asarray(world.outcome())))
+        done.append(witness.look())
     return Followed(done, seconds)

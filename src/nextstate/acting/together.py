@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from nextstate.acting.instructions import DONE, Followed, Instructed
+from nextstate.acting.instructions import Followed, Instructed
 from nextstate.acting.lesions import blanked, without_language
+from nextstate.evaluation.named import Witness
 from nextstate.models.language import Cloner, Vla
 from nextstate.models.world_model import StateModel
 from nextstate.planning.costs import look
@@ -96,6 +97,7 @@ def follow_together(
     for world, task in zip(worlds, tasks, strict=True):
         world.restore(task.snapshot)
     found = [Followed([], []) for _ in tasks]
+    witnesses = [Witness(world, task.skill) for world, task in zip(worlds, tasks, strict=True)]
     left: list[np.ndarray] = []
     for _ in range(steps):
         if not left:
@@ -103,12 +105,12 @@ def follow_together(
             stacked = {n: np.stack([one[n] for one in seen]) for n in team.modalities}
             left = list(team.decide(stacked)[:, :every].swapaxes(0, 1))
         commands = left.pop(0)
-        for place, (world, task) in enumerate(zip(worlds, tasks, strict=True)):
+        for place, world in enumerate(worlds):
             if found[place].died:
                 continue
             try:
                 world.advance_action(commands[place])
-                found[place].done.append(DONE[world.name](world, task.skill, task.before, np.asarray(world.outcome())))
+                found[place].done.append(witnesses[place].look())
             except Exception as error:  # One broken episode is a failure of that episode, not of the study.
                 found[place] = Followed(found[place].done, [], f"{type(error).__name__}: {error}")
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nextstate.errors import UnknownNameError
 from nextstate.evaluation.agreement import CONTACT_NEWTON
 from nextstate.evaluation.suite import group_indices
 from nextstate.worlds import World
@@ -50,6 +51,13 @@ class Course:
     events: Mapping[str, bool]
     side: float = 1.0
 
+    @staticmethod
+    def of(world: World, before: np.ndarray, outcomes: np.ndarray, events: np.ndarray) -> Course:
+        """From outcomes ``(H, D)``, and which of the world's events are the case at the end."""
+        groups, side = group_indices(type(world)), float(world.factors.get("side", 1.0))
+        happened = dict(zip(world.events, events.tolist(), strict=True))
+        return Course(before, outcomes[:, groups["body"]], outcomes[:, groups["touch"]], outcomes[-1], happened, side)
+
     def places(self, world: type[World], size: int, outcome: np.ndarray) -> np.ndarray:
         """Of objects ``(objects, size)`` in metres."""
         return np.asarray(outcome[group_indices(world)["objects"]].reshape(-1, size))
@@ -57,6 +65,27 @@ class Course:
 
 Named = Callable[[type[World], str, Course], bool]
 """Whether what a skill is named after happened."""
+
+
+class Witness:
+    """Looks on from now on, and tells after each step whether what a skill is named after has happened.
+
+    Raises:
+        UnknownNameError: for a world of which nobody said what its skills are named after.
+    """
+
+    def __init__(self, world: World, skill: str) -> None:
+        if world.name not in NAMED:
+            raise UnknownNameError("world whose skills are named after something", world.name, NAMED)
+        self.world, self.skill = world, skill
+        self.before = np.asarray(world.outcome())
+        self.outcomes: list[np.ndarray] = []
+
+    def look(self) -> bool:
+        """To be called once after each step."""
+        self.outcomes.append(np.asarray(self.world.outcome()))
+        course = Course.of(self.world, self.before, np.stack(self.outcomes), self.world.events_now())
+        return NAMED[self.world.name](type(self.world), self.skill, course)
 
 
 def pushed(world: type[World], skill: str, before: np.ndarray, after: np.ndarray) -> bool:

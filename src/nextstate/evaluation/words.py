@@ -129,8 +129,9 @@ def play(
         commands.append(policy(world))
         world.advance_action(commands[-1])
         outcomes.append(np.asarray(world.outcome()))
-    events = dict(zip(world.events, world.events_now().tolist(), strict=True))
-    return np.stack(commands).astype(np.float32), _future(type(world), before, np.stack(outcomes), events, _side(world))
+    seen = np.stack(outcomes)
+    course = Course.of(world, before, seen, world.events_now())
+    return np.stack(commands).astype(np.float32), Future(seen[instants(horizon)], course)
 
 
 def read(world: World, before: np.ndarray, readout: Readout, model: WorldModel, span: Beliefs) -> list[Future]:
@@ -147,27 +148,12 @@ def read(world: World, before: np.ndarray, readout: Readout, model: WorldModel, 
     for group, (source, of) in readout.direct.items():
         outcomes[:, :, groups[group]] = of(vectors[source].cpu().numpy())
     last = reading.events[:, -1] > 0.5
-    return [
-        _future(type(world), before, outcomes[k], dict(zip(world.events, last[k].tolist(), strict=True)), _side(world))
-        for k in range(count)
-    ]
+    return [Future(outcomes[k][at], Course.of(world, before, outcomes[k], last[k])) for k in range(count)]
 
 
 def instants(horizon: int) -> list[int]:
     """Steps at which futures are compared; the last is the end."""
     return [round((i + 1) * horizon / AT) - 1 for i in range(AT)]
-
-
-def _side(world: World) -> float:
-    return float(world.factors.get("side", 1.0))
-
-
-def _future(
-    world: type[World], before: np.ndarray, outcomes: np.ndarray, events: Mapping[str, bool], side: float
-) -> Future:
-    groups = group_indices(world)
-    course = Course(before, outcomes[:, groups["body"]], outcomes[:, groups["touch"]], outcomes[-1], events, side)
-    return Future(outcomes[instants(len(outcomes))], course)
 
 
 @dataclass(frozen=True)
