@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextstate.acting.instructions import follow, make_instructed
+from nextstate.acting.together import Directors, follow_together
 from nextstate.actions.text import Sentence, check_known, check_said, gist, occurring, split_words, vocabulary
 from nextstate.cli import main
 from nextstate.data.recording import Plan, record
@@ -28,6 +31,8 @@ from nextstate.models.language.minilm import MEANING, MiniLM
 from nextstate.models.pretrained import from_pretrained
 from nextstate.models.world_model import StateModel
 from nextstate.policies import directing
+from nextstate.policies.looking import Looking
+from nextstate.policies.looking import directing as directing_by
 from nextstate.training.optimiser import Optimiser
 from nextstate.worlds import HELD_OUT_SEED, WORLDS, World, make_world
 from nextstate.worlds import paraphrases as paraphrased_module
@@ -173,6 +178,19 @@ def test_an_imagined_instruction_is_the_imagined_future_of_its_commands(model: S
         torch.testing.assert_close(span.tensors[name], again.tensors[name])
     first = director.command(looked_at(model, belief.tensors), said)
     torch.testing.assert_close(commands[:, 0], first.detach())
+
+
+def test_a_director_acts_on_what_is_seen_as_on_what_is_imagined(model: StateModel) -> None:
+    director, worlds = for_model(model), [make_world("push", 64) for _ in range(2)]
+    tasks = make_instructed(worlds[0], 2, 1)
+    tasks = [replace(task, instruction=text) for task, text in zip(tasks, SAYINGS, strict=False)]
+    together = follow_together(worlds, Directors(model, director, tasks), tasks, 4, 2)
+    ends = [world.outcome() for world in worlds]
+    for task, came, end in zip(tasks, together, ends, strict=True):
+        actor = Looking(model, directing_by(model, director, task.instruction, 2), 2)
+        alone = follow(worlds[0], actor, task, 4)
+        assert not alone.died and not came.died and alone.done == came.done and len(actor.surprises) == 1
+        np.testing.assert_allclose(worlds[0].outcome(), end, atol=0.02)
 
 
 def test_truth_of_a_sentence_is_the_worlds_own_skill_where_there_is_one(model: StateModel, push: World) -> None:

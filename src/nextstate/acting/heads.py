@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,21 +12,25 @@ from pathlib import Path
 import numpy as np
 
 from nextstate.acting.instructions import Instructed
-from nextstate.acting.together import Heeders, Muster
+from nextstate.acting.together import Directors, Heeders, Muster
 from nextstate.data import Cache, open_cache
 from nextstate.data.parts import require_commands
 from nextstate.data.storage import write_json
 from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.models.director import Director, GuessedDirector
 from nextstate.models.heads import Head
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Guide
 from nextstate.policies import Actor
 from nextstate.policies.aiming import Aimed, Aiming
 from nextstate.policies.choosing import Choosing
+from nextstate.policies.directing import Heard, learn_director
+from nextstate.policies.directing import Instructed as Practice
+from nextstate.policies.directing import Seen as Practised
 from nextstate.policies.heeding import Foretelling, Heeding, Labelled, Uniting, decoding, heeding
 from nextstate.policies.instructing import Seen, guessed, learn_aiming, learn_guide, learn_instructed, learn_inverse
 from nextstate.policies.inverse import Inverse
-from nextstate.policies.looking import Looking
+from nextstate.policies.looking import Looking, directing
 
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
 """What shows that something goes on: from a title and a unit."""
@@ -116,6 +120,26 @@ class Heads:
             self._keep(head, figures)
         return kind.load(self.folder)
 
+    def director(self, kind: type[Director]) -> Director:
+        """What was practised in imagination: by recorded commands, or (`GuessedDirector`) by guessed ones too."""
+        if not (self.folder / kind.file()).is_file():
+            cache, guessing = self.cache, kind is GuessedDirector
+            commands = self.guesses if guessing else None
+            found = Practice.of(cache, "" if guessing else self.silent, recorded=True)
+            with one_after_another(self.bar) as show:
+                heard = Heard.of(found.asked, show)
+                learned, held = (
+                    Practised.of(self.model, cache, found.episodes[rows], show, commands).shown(
+                        self.model, found.skills[rows], self.seed, show
+                    )
+                    for rows in (~found.held_out, found.held_out)
+                )
+                director, figures = learn_director(
+                    self.model, learned, held, heard, 0, self.seed, show, kind, 60 * self.minutes
+                )
+            self._keep(director, figures)
+        return kind.load(self.folder)
+
     def _keep(self, head: Head, figures: dict[str, float]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         head.save(self.folder)
@@ -125,6 +149,22 @@ class Heads:
         path = self.folder / "heads.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         write_json(path, {**known, name: {k: round(v, 5) for k, v in figures.items()}})
+
+
+@contextmanager
+def one_after_another(bar: Bar) -> Iterator[Callable[[str, int, int], None]]:
+    """What is told what goes on, and how much of how much is done: another bar whenever something else begins."""
+    with ExitStack() as stack:
+        now: dict[str, Callable[[int, int], None]] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in now:
+                stack.pop_all().close()
+                now.clear()
+                now[what] = stack.enter_context(bar(what, ""))
+            now[what](done, total)
+
+        yield show
 
 
 def _drawing(name: str) -> Callable[[Heads, int], Callable[[Instructed], Actor]]:
@@ -153,6 +193,14 @@ def _choosing_labelled(heads: Heads, every: int) -> Callable[[Instructed], Actor
     return lambda task: Choosing(heads.model, head, foretelling, task.instruction, every, seed=task.seed)
 
 
+def _directing(kind: type[Director]) -> Callable[[Heads, int], Callable[[Instructed], Actor]]:
+    def make(heads: Heads, every: int) -> Callable[[Instructed], Actor]:
+        director = heads.director(kind)
+        return lambda task: Looking(heads.model, directing(heads.model, director, task.instruction, every), every)
+
+    return make
+
+
 def _planning(heads: Heads, every: int) -> Callable[[Instructed], Actor]:
     head, guide = heads.aiming, heads.guide
     return lambda task: Aimed(heads.model, head, guide, task.instruction, seed=task.seed)
@@ -166,6 +214,8 @@ WAYS: dict[str, Callable[[Heads, int], Callable[[Instructed], Actor]]] = {
     "choosing": _choosing,
     "choosing-labelled": _choosing_labelled,
     "planning": _planning,
+    "directing": _directing(Director),
+    "directing-guessed": _directing(GuessedDirector),
 }
 """Ways to follow words on a world model's beliefs."""
 
@@ -183,10 +233,20 @@ def _decoders(heads: Heads) -> Muster:
     return lambda tasks: Heeders(heads.model, head, tasks, inverse)
 
 
+def _directors(kind: type[Director]) -> Callable[[Heads], Muster]:
+    def muster(heads: Heads) -> Muster:
+        director = heads.director(kind)
+        return lambda tasks: Directors(heads.model, director, tasks)
+
+    return muster
+
+
 TEAMS: dict[str, Callable[[Heads], Muster]] = {
     "heeding": _team("heeding"),
     "joint": _team("uniting"),
     "labelled": _team("labelled"),
     "decoding": _decoders,
+    "directing": _directors(Director),
+    "directing-guessed": _directors(GuessedDirector),
 }
 """Of those ways, the ones that need no memory, for many tasks at once."""

@@ -12,6 +12,8 @@ import torch
 from nextstate.acting.instructions import Followed, Instructed
 from nextstate.acting.lesions import blanked, without_language
 from nextstate.evaluation.named import Witness
+from nextstate.imagination.saying import acted_out
+from nextstate.models.director import Director
 from nextstate.models.language import Cloner, Vla
 from nextstate.models.world_model import StateModel
 from nextstate.planning.costs import look
@@ -33,6 +35,9 @@ class Team(Protocol):
         """Commands ``(N, S, A)`` from what is sensed now, ``(N, *shape)``."""
         ...
 
+
+AT_ONCE = 2
+"""Commands that a director gives of each look."""
 
 Muster = Callable[[Sequence[Instructed]], Team]
 """Makes a team for some tasks."""
@@ -74,6 +79,22 @@ class Heeders:
             commands, _ = decoded(self.inverse, known, ahead)
         assert commands is not None
         return np.asarray(commands.clamp(-1, 1).float().numpy())
+
+
+class Directors:
+    """A director on several tasks; the same as `Looking` by `directing` on each of them."""
+
+    def __init__(self, eye: StateModel, director: Director, tasks: Sequence[Instructed]) -> None:
+        self.eye, self.director = eye, director
+        self.modalities = tuple(eye.spec.modalities)
+        self.said = director.hear([director.listen(task.instruction) for task in tasks])
+
+    @torch.no_grad()
+    def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
+        found = look(self.eye, {n: torch.from_numpy(seen[n]) for n in self.modalities})
+        now, memory = {n: found[n].float() for n in self.eye.state}, self.eye.blank(len(self.said))
+        _, _, commands = acted_out(self.eye, self.director, now, memory, self.said, AT_ONCE)
+        return np.asarray(torch.stack(commands, dim=1).clamp(-1, 1).numpy())
 
 
 class Lesioned:

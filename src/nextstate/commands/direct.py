@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +32,9 @@ def main(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate direct", args=argv)
+    from nextstate.acting.heads import one_after_another
     from nextstate.commands.guide import learned_before
-    from nextstate.commands.progress import bar, one_bar_at_a_time
+    from nextstate.commands.progress import bar
     from nextstate.data import open_cache
     from nextstate.data.storage import write_json
     from nextstate.errors import SettingsError
@@ -65,21 +64,11 @@ def main(argv: list[str]) -> int:
     found = [Instructed.of(cache) for cache in caches]
     if any(part.asked.keys() != found[0].asked.keys() for part in found):
         raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
-    with ExitStack() as stack:
-        bars = one_bar_at_a_time(stack, bar)
-        now: dict[str, Callable[[int, int], None]] = {}
-
-        def show(what: str, done: int, total: int) -> None:
-            if what not in now:
-                now.clear()
-                now[what] = bars(what)
-            now[what](done, total)
-
+    with one_after_another(bar) as show:
         heard = Heard.of(found[0].asked, show)
         sides: list[list[Shown]] = [[], []]
         for cache, part in zip(caches, found, strict=True):
             for side, rows in zip(sides, (~part.held_out, part.held_out), strict=True):
-                now.clear()
                 seen = Seen.of(model, cache, part.episodes[rows], show)
                 side.append(seen.shown(model, part.skills[rows], config.seed, show))
         learned, held = (Shown.joined(side) for side in sides)

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from nextstate.worlds import World
 
 PLAIN = ("still", "random", "scripted", "cloned")
-ON_BELIEFS = ("heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled", "planning")
+ON_BELIEFS = (
+    "heeding", "joint", "labelled", "decoding", "choosing", "choosing-labelled", "planning", "directing",
+    "directing-guessed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,10 @@ class Config:
     skill done; needs a guide). NAME=FOLDER: what `nextstate pretrain --policy vla` or bc wrote. On a world model's
     beliefs: heeding (cloning), joint (commands and futures drawn together), decoding (a future drawn, then inverse
     dynamics), choosing (proposals of heeding, imagined, the best of them), labelled (cloning, silent videos too, by
-    guessed commands), choosing-labelled, and planning (where things are to be, told by the words, and planning
-    there, anew every four steps). Any of these followed by @vision acts with blank pictures, a rival followed
-    by @language without its language model's blocks."""
+    guessed commands), choosing-labelled, planning (where things are to be, told by the words, and planning
+    there, anew every four steps), directing (what was practised in imagination, where commands go astray and back)
+    and directing-guessed (silent videos too, by guessed commands). Any of these followed by @vision acts with blank
+    pictures, a rival followed by @language without its language model's blocks."""
     model: str = ""
     """World model on whose beliefs is acted; by default the shipped one of the world."""
     data: Path | None = None

@@ -106,18 +106,25 @@ def directed(
         beliefs and commands as of `say`.
     """
     b = belief.tensors
-    state, memory = {n: b[n] for n in model.state}, b["memory"]
-    spans: dict[str, list[Tensor]] = {n: [] for n in (*model.state, "memory")}
-    commands = []
+    states, memories, commands = acted_out(model, director, {n: b[n] for n in model.state}, b["memory"], said, horizon)
+    span = {n: torch.stack([state[n] for state in states], dim=1) for n in model.state}
+    scene = {n: b[n][:, None].expand(-1, horizon, *b[n].shape[1:]) for n in SCENE}
+    return Beliefs({**span, "memory": torch.stack(memories, dim=1), **scene}), torch.stack(commands, dim=1)
+
+
+def acted_out(
+    model: StateModel, director: Director, state: Mapping[str, Tensor], memory: Tensor, said: Tensor, horizon: int
+) -> tuple[list[dict[str, Tensor]], list[Tensor], list[Tensor]]:
+    """States and memories after each of H steps, and the commands ``(N, A)`` that led there, in answer to what was
+    said ``(N, 64)``."""
+    now, states, memories, commands = dict(state), list[dict[str, Tensor]](), list[Tensor](), list[Tensor]()
     with model.precision(len(said)):
         for _ in range(horizon):
-            commands.append(director.command(looked_at(model, state), said).float())
-            state, memory = model.dynamics(state, memory, commands[-1])
-            for name, value in (*state.items(), ("memory", memory)):
-                spans[name].append(value)
-    span = {n: torch.stack(v, dim=1) for n, v in spans.items()}
-    scene = {n: b[n][:, None].expand(-1, horizon, *b[n].shape[1:]) for n in SCENE}
-    return Beliefs(span | scene), torch.stack(commands, dim=1)
+            commands.append(director.command(looked_at(model, now), said).float())
+            now, memory = model.dynamics(now, memory, commands[-1])
+            states.append(now)
+            memories.append(memory)
+    return states, memories, commands
 
 
 def looked_at(model: StateModel, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

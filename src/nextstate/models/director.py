@@ -192,6 +192,12 @@ class Director(Head):
         return cls(shape, facts["known"], facts["sentences"], facts["skills"])
 
 
+class GuessedDirector(Director):
+    """A director that learned from silent videos too, by commands that were guessed."""
+
+    name = "director-guessed"
+
+
 def director_loss(director: Director, state: Mapping[str, Tensor], said: Tensor, action: Tensor) -> Tensor:
     """How unlikely commands ``(N, A)`` are, in nats a number, mean over the batch."""
     logits, means, spreads = director(state, said)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -136,8 +138,19 @@ class Seen:
     action: Tensor
 
     @staticmethod
-    def of(model: StateModel, cache: Cache, episodes: np.ndarray, show: Show | None = None) -> Seen:
-        """Looks at the beginnings of some episodes."""
+    def of(
+        model: StateModel,
+        cache: Cache,
+        episodes: np.ndarray,
+        show: Show | None = None,
+        commands: np.ndarray | None = None,
+    ) -> Seen:
+        """Looks at the beginnings of some episodes.
+
+        Args:
+            commands: ``(T, A)`` of all frames, instead of those recorded.
+        """
+        recorded = cache.arrays["action"] if commands is None else commands
         device, dtype = model.device, choose_dtype("auto", model.device)
         length = min(BEGINNING, int(cache.lengths[episodes].min()) - 1)
         kept: dict[str, list[Tensor]] = {}
@@ -150,9 +163,7 @@ class Seen:
                 kept.setdefault(name, []).append(seen[name].float())
             if show:
                 show("looking", done + 1, len(episodes))
-        actions = [
-            np.array(cache.arrays["action"][first : first + length]) for first in cache.starts[episodes].tolist()
-        ]
+        actions = [np.array(recorded[first : first + length]) for first in cache.starts[episodes].tolist()]
         return Seen(
             {n: torch.stack(v) for n, v in kept.items()}, torch.from_numpy(np.stack(actions)).float().to(device)
         )
@@ -228,9 +239,17 @@ class Instructed:
     held_out: np.ndarray
 
     @staticmethod
-    def of(cache: Cache) -> Instructed:
-        """Raises `DatasetError` when hardly any episode has an instruction."""
-        episodes = np.flatnonzero(instructions(cache))
+    def of(cache: Cache, silent: str = "", recorded: bool = False) -> Instructed:
+        """
+        Args:
+            silent: episodes whose instructions hold these words are left out.
+            recorded: whether the sentences that were recorded are all that is learned from, or others of the same
+                meaning too.
+
+        Raises:
+            DatasetError: when hardly any episode has an instruction.
+        """
+        episodes = np.flatnonzero(instructions(cache, silent))
         tasks = [cache.tasks[episode] for episode in episodes]
         world = WORLDS.get(str(cache.world))
         skill_of = {
@@ -240,7 +259,8 @@ class Instructed:
             skill_of = {task: task for task in tasks}
             asked: dict[str, Sequence[str]] = {task: (task,) for task in sorted(set(tasks))}
         else:
-            asked = {name: phrases.trained for name, phrases in paraphrases(world.name).items()}
+            wordings = paraphrases(world.name).items()
+            asked = {n: world.skills[n].instructions if recorded else phrases.trained for n, phrases in wordings}
         names = list(asked)
         skills = np.array([names.index(skill_of[task]) for task in tasks])
         held_out = is_validation(cache.episodes)[episodes]
@@ -252,19 +272,28 @@ class Instructed:
 
 
 def learn_director(
-    model: StateModel, shown: Shown, held: Shown, heard: Heard, steps: int, seed: int = 0, show: Show | None = None
+    model: StateModel,
+    shown: Shown,
+    held: Shown,
+    heard: Heard,
+    steps: int,
+    seed: int = 0,
+    show: Show | None = None,
+    kind: type[Director] = Director,
+    seconds: float = 0.0,
 ) -> tuple[Director, dict[str, float]]:
     """A director, and its error on episodes held out.
 
     Args:
-        shown, held: to learn from, and to be judged by.
+        shown, held: to learn from, and to be judged by. kind: which of them it is.
+        seconds: how long it learns instead of so many steps, if not 0.
     """
     device, dtype = model.device, choose_dtype("auto", model.device)
     torch.manual_seed(seed)
     state = shown.state
     shape = HeadShape(state["places"].shape[1], state["codes"].shape[2], state["felt"].shape[1], model.spec.action_size)
     near = [int(f) + i for f, n in zip(heard.first, heard.count, strict=True) for i in range(min(NEARBY, int(n)))]
-    director = Director(shape, heard.words, [heard.texts[i] for i in near], heard.skills).to(device)
+    director = kind(shape, heard.words, [heard.texts[i] for i in near], heard.skills).to(device)
     gists = np.stack([gist(heard.meaning[i, : heard.length[i]].numpy()) for i in near])
     director.gists.copy_(torch.from_numpy(gists))
     # Muon's products would take longer than these small matrices take to learn with Adam.
@@ -283,15 +312,19 @@ def learn_director(
             "naming": wrong,
         }
 
-    for step in range(steps):
+    began = time.monotonic()
+    for step in count():
+        passed = (time.monotonic() - began) / seconds if seconds else step / steps
+        if passed >= 1:
+            break
         with autocast(device, dtype):
             found = losses(shown, seed_step(seed, step, device), SENTENCES, True)
             loss = found["commands"] + NAMING * found["naming"]
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(schedule(step / steps))
+        optimiser.step(schedule(passed))
         average.update(step + 1)
         if show:
-            show("learning", step + 1, steps)
+            show("learning", round(passed * (seconds or steps)), round(seconds or steps))
     director.load_state_dict(director.state_dict() | average.state())
     director.eval()
     with torch.no_grad():

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nextstate.imagination.saying import acted_out
+from nextstate.models.director import Director
 from nextstate.models.world_model import StateModel
 from nextstate.planning.costs import SeenDistance, look
 from nextstate.planning.guide import Guide
@@ -148,5 +150,18 @@ def jointly(joint: Joint, goal: SeenDistance, foreseen: Foreseen | None = None, 
         given = None if foreseen is None else foreseen.ahead(step, STEPS)
         drawn = joint.draw(state, goal.places, goal.there, generator, given)
         return Decision(drawn.commands, drawn.places)
+
+    return decide
+
+
+def directing(eye: StateModel, director: Director, instruction: str, count: int) -> Decide:
+    """Does what a director says about an instruction: now, and in what is imagined after that, `count` commands."""
+    said = director.hear([director.listen(instruction)])
+
+    def decide(state: State, step: int) -> Decision:
+        now = {name: state[name] for name in eye.state}
+        states, _, commands = acted_out(eye, director, now, eye.blank(1), said, count)
+        expected = torch.stack([then["places"].float() for then in states], dim=1)
+        return Decision(torch.stack(commands, dim=1), expected)
 
     return decide
