@@ -75,6 +75,11 @@ class Config:
     """Sets of instructions."""
     seed: int = 0
     """Of the suite, the questions, and the first set of instructions."""
+    known: Path | None = None
+    """language.json of an earlier run: its answers and trials stand for whoever is not given now, since machines come
+    and go."""
+    followed: tuple[Path, ...] = ()
+    """Results of `nextstate follow` on the same tasks, whose trials count like this study's own."""
     budget: float = 60.0
     """Minutes after which no more is begun."""
     out: Path = Path("language")
@@ -95,6 +100,7 @@ def run(argv: list[str]) -> int:
     from nextstate.provenance import provenance
     from nextstate.reports.language import language_page
     from nextstate.studies.curves import learning_curve
+    from nextstate.studies.earlier import Earlier
     from nextstate.studies.summing import rates_of_decisions, summed
     from nextstate.training.precision import settle_threads
     from nextstate.worlds import make_world
@@ -140,17 +146,25 @@ def run(argv: list[str]) -> int:
         [follow.name_of(way) for way in ways] for ways in ((*config.ours, *config.slow), config.vlas, config.guessing)
     ]
     taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
+    earlier = Earlier.read(config.known, config.followed, answers["ways"], control)
+    answers["ways"], control = earlier.answers | answers["ways"], earlier.control | control
+    answers["counts"] = answers.get("counts") or earlier.counts
+    taken = earlier.milliseconds | taken
+    for mine, more in zip(names, (earlier.ours, earlier.vlas), strict=False):
+        mine += [name for name in more if name not in mine]
     summary = summed(answers["ways"], control, *names)
-    every = {way: PLANNED if way in config.slow else config.every for way in taken}
+    every = {way: PLANNED if way == "planning" else config.every for way in taken}
     summary |= rates_of_decisions(control, taken, every, names[0], names[1])
     models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]
     ledgers = [vars(found) | {"total": found.total} for found in (ledger_of(name, Ledgers()) for name in models)]
+    ledgers += [entry for entry in earlier.ledger if entry["name"] not in {known["name"] for known in ledgers}]
     command = f"nextstate study language {shlex.join(argv)}"
     shown = {n: v for n, v in answers.items() if n != "examples"}
     control = {way: {**row, "milliseconds": taken.get(way)} for way, row in control.items()}
     runs = [way.partition("=")[::2] for way in (*config.vlas, *config.guessing, *bc, *config.vlms)]
-    curves = {name: learning_curve(Path(folder)) for name, folder in runs}
+    curves = earlier.curves | {name: learning_curve(Path(folder)) for name, folder in runs}
     found = {"answers": shown, "control": control, "curves": curves, "ledger": ledgers, "summary": summary}
+    found |= {"taken_over": earlier.sources} if earlier.sources else {}
     write_json(config.out / "language.json", {**provenance(command), **found})
     page = language_page(QUESTION, found, answers["examples"], command)
     write_bytes(config.out / "language.html", page.encode())
