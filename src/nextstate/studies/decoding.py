@@ -15,9 +15,10 @@ from typing import Any
 from nextstate.acting import Rate, difference
 from nextstate.acting.contest import contest
 from nextstate.acting.notes import Notes, summary
-from nextstate.acting.ways import Tools
+from nextstate.acting.ways import NEEDS, Tools
 from nextstate.errors import CheckpointError
 from nextstate.models.heads import Head
+from nextstate.planning import Guide
 from nextstate.policies.learning import HEADS, Recollection, learn
 from nextstate.worlds import World
 
@@ -76,10 +77,19 @@ def run(design: Design, world: World, tools: Tools, seen: Recollection, folder: 
         act(ways, able, lambda way, n=count: f"{way}@{n}", f"{count} demonstrations")  # type: ignore[misc]
 
 
+def needed_heads(decoders: Sequence[str]) -> list[str]:
+    """Names of the heads that decoders act with, in the order in which they are learned; a guide leads all plans."""
+    asked = {head for name in decoders for way in DECODERS[name] for head in NEEDS.get(way, ())}
+    if {"planner", "proposals"} & set(decoders):
+        asked.add(Guide.name)
+    return [name for name in HEADS if name in asked]
+
+
 def _heads(design: Design, seen: Recollection, folder: Path, count: int, show: Show) -> Mapping[str, Head]:
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, Head] = {}
-    for name, (kind, _) in HEADS.items():
+    for name in needed_heads(design.decoders):
+        kind = HEADS[name][0]
         try:
             found[name] = kind.load(folder)
         except CheckpointError:
