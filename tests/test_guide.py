@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 from nextstate.errors import CheckpointError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import HeadShape
-from nextstate.planning.guide import Guide, guide_loss, obedience
+from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
 from nextstate.training.optimiser import Optimiser
 
 SPEED = 0.5 * PACE
@@ -69,6 +70,22 @@ def test_what_goes_as_it_is_told_is_known() -> None:
     pushed[:, :, 1] += 0.02 * torch.randn((*pushed.shape[:2], 2), generator=torch.Generator().manual_seed(1))
     obeys = obedience(pushed, batch["there"], batch["action"])
     assert obeys[0] > 0.99 and obeys[1] < 0.1
+
+
+def test_what_hardly_ever_rests_is_no_thing_to_be_brought_home(guide: Guide) -> None:
+    places, there = torch.zeros(4, 20, 3, 2), torch.ones(4, 20, 3)
+    places[:, :, 1] = torch.arange(20.0)[:, None] // 10 * 0.1
+    places[:, :, 2] = 0.1 * torch.randn(4, 20, 2, generator=torch.Generator().manual_seed(0))
+    rests = restfulness(places, there)
+    assert rests[0] == 1 and rests[1] == pytest.approx(18 / 19) and rests[2] < 0.1
+    assert (restfulness(places, 0 * there) == 1).all()
+    shown = Guide(replace(guide.shape, things=3))
+    shown.rests.copy_(rests)
+    assert torch.equal(shown.matters, torch.tensor([1.0, 1.0, 0.0]))
+    shown.obeys[0] = 1.0
+    assert torch.equal(shown.matters, torch.tensor([0.0, 1.0, 0.0]))
+    shown.rests.zero_()
+    assert torch.equal(shown.matters, torch.tensor([0.0, 1.0, 1.0])), "where nothing rests, all count that do not obey"
 
 
 def test_it_is_saved_whole_and_damage_is_named(guide: Guide, tmp_path: Path) -> None:

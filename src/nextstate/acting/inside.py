@@ -96,4 +96,4 @@ def worth_outside(world: World, tools: Tools, task: Task, decide: Decide, steps:
 def things_goal(tools: Tools, task: Task) -> SeenDistance:
     """Distance of things alone: the body may end anywhere."""
     seen = seen_goal(tools, task)
-    return SeenDistance(seen.eye, seen.places, seen.there, (1 - tools.guide().obeys).square())
+    return SeenDistance(seen.eye, seen.places, seen.there, tools.guide().matters)

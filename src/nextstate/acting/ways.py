@@ -138,7 +138,7 @@ def aim(tools: Tools, task: Task) -> Cost:
     seen = seen_goal(tools, task)
     if tools.goal == "view":
         return seen
-    matters = None if tools.body else (1 - tools.guide().obeys).square()
+    matters = None if tools.body else tools.guide().matters
     return TimeToGo(tools.guide(), replace(seen, matters=matters), tools.near)
 
 

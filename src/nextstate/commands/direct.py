@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         "seed": config.seed,
         "weights": checksum(folder_of(config.model) / WEIGHTS),
     }
-    if learned_before(folder / Director.file(), settings):
+    if learned_before(Director, folder, settings):
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
     found = [Instructed.of(cache) for cache in caches]

@@ -6,6 +6,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextstate.models.heads import Head
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def main(argv: list[str]) -> int:
         "seed": config.seed,
         "weights": checksum(folder_of(config.model) / WEIGHTS),
     }
-    missing = [name for name in config.heads if not learned_before(folder / HEADS[name][0].file(), settings)]
+    missing = [name for name in config.heads if not learned_before(HEADS[name][0], folder, settings)]
     if not missing:
         print(f"all of {', '.join(config.heads)} were learned with these settings; they lie in {folder}")
         return 0
@@ -82,12 +86,15 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def learned_before(path: Path, settings: Mapping[str, object]) -> bool:
-    """Whether a head is there that was learned with the same settings."""
+def learned_before(kind: type[Head], folder: Path, settings: Mapping[str, object]) -> bool:
+    """Whether a head of this version is there that was learned with the same settings."""
     import json
 
+    from nextstate.errors import CheckpointError
+
     try:
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return path.is_file() and bool(record["settings"] == settings)
-    except (OSError, ValueError, KeyError, TypeError):
+        kind.load(folder)
+        record = json.loads((folder / kind.file()).with_suffix(".json").read_text(encoding="utf-8"))
+        return bool(record["settings"] == settings)
+    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
         return False

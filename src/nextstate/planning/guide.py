@@ -22,6 +22,12 @@ UNIT = 10.0
 OPTIMISM = 0.3
 """Quantile of the time taken that is learned: recorded policies dawdle, and what is asked is how fast one can be."""
 
+STILL = 0.004
+"""Step of a thing, in halves of the picture, below which it rests."""
+
+RESTLESS, RESTFUL = 0.5, 0.875
+"""Shares of steps in which a thing rests, up to which its place says nothing and from which on it counts in full."""
+
 ARRIVED = 0.3
 """Weight of commands after the goal, which should be none, beside those on the way."""
 
@@ -30,7 +36,7 @@ class Guide(Head):
     """Looks at a state as a model believes it and at places where things are wanted."""
 
     name = "guide"
-    version = 2
+    version = 3
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
@@ -38,9 +44,24 @@ class Guide(Head):
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.register_buffer("obeys", torch.zeros(shape.things))
+        self.register_buffer("rests", torch.ones(shape.things))
 
     obeys: Tensor
     """``(K,)`` from 0 to 1, how far each thing goes as it is told: the body does, and can be put anywhere later."""
+
+    rests: Tensor
+    """``(K,)`` from 0 to 1, share of steps in which each thing stays where it is."""
+
+    @property
+    def matters(self) -> Tensor:
+        """``(K,)`` from 0 to 1, how much it counts where each thing is.
+
+        What has a place to be brought to rests in most steps of a recording, and moves where it is pushed. What obeys
+        is the body itself, and what hardly ever rests is no thing: a shadow, or a slot of now this and now that.
+        """
+        steady = ((self.rests - RESTLESS) / (RESTFUL - RESTLESS)).clamp(0, 1) ** 4
+        weight = (1 - self.obeys).square() * steady
+        return weight / weight.max() if float(weight.max()) > 0 else (1 - self.obeys).square()
 
     def forward(self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
@@ -69,6 +90,18 @@ def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
         rest = ((moved[:, k] - told @ fit) * mine).square().sum()
         shares.append(1 - rest / (moved[:, k] * mine).square().sum().clamp_min(1e-12))
     return torch.stack(shares).clamp(0, 1).float()
+
+
+def restfulness(places: Tensor, there: Tensor) -> Tensor:
+    """Share ``(K,)`` of steps in which each thing rests; 1 for what is never there.
+
+    Args:
+        places, there: as of `obedience`.
+    """
+    weight = there[:, :-1] * there[:, 1:]
+    moving: Tensor = ((places[:, 1:] - places[:, :-1]).norm(dim=-1) >= STILL) * weight
+    share: Tensor = moving.sum(dim=(0, 1)) / weight.sum(dim=(0, 1)).clamp_min(1e-6)
+    return 1 - share.float()
 
 
 def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ TRIED = 0.8
 GLANCE = 4
 """Steps for which each of them is held; the first half, in which the body gathers speed, does not count."""
 
-HOME = 0.03
+HOME = 0.025
 """Gap, in halves of the picture, at which a thing is let be."""
 
 ALIGNED = 0.09
@@ -34,6 +34,12 @@ ALIGNED = 0.09
 
 IN_FRONT, STRIDE = 2.2, 0.7
 """Angles: from which on either way round is as good, and by which the body goes round at a time."""
+
+NEARLY, SWIFT, SLOW = 0.22, 0.3, 0.01
+"""Distance behind a thing within which the body slows down, and its largest and smallest step while pushing."""
+
+ENDS = 0.85
+"""How much of a strike's rating is how far things are from home in the end; the rest is how far on the way."""
 
 
 @dataclass(frozen=True)
@@ -78,60 +84,65 @@ class Strikes:
         most: things to strike, those farthest from home. placed: gap below which a thing is not struck.
         turns: radians by which a push may deviate from the line home.
         reaches: distances at which the body is behind a thing, all lengths in halves of the picture.
+        paces: steps of the body while it pushes, as shares of what is left: who is fast throws, who is slow is late.
     """
 
     horizon: int = 20
     most: int = 2
-    placed: float = 0.04
-    turns: Sequence[float] = (-0.5, -0.25, 0.0, 0.25, 0.5)
-    reaches: Sequence[float] = (0.2, 0.27)
+    placed: float = 0.03
+    turns: Sequence[float] = (-0.4, 0.0, 0.4)
+    reaches: Sequence[float] = (0.25,)
+    paces: Sequence[float] = (0.6, 1.0)
+
+    def due(self, problem: Problem, row: int, cost: TimeToGo) -> list[int]:
+        """Numbers of the things of an instant that are to be struck, the one farthest from home first."""
+        places = _places(problem, cost, problem.belief.select([row]))[0]
+        gaps = _gaps(cost, places, row)[1]
+        return [int(k) for k in gaps.argsort(descending=True)[: self.most] if gaps[k] > self.placed]
 
     @torch.no_grad()
     def imagine(self, problem: Problem, row: int, cost: TimeToGo, body: Body, given: Tensor) -> tuple[Tensor, Tensor]:
-        """Strikes of one instant, and how far things are from home in the end.
+        """Strikes of one instant, and how far things are from home on the way and in the end.
 
         Args:
             given: plans to be judged beside them, ``(G, blocks, A)`` over this horizon.
 
         Returns:
-            commands by block ``(G + N, blocks, A)``, the given ones first, and distances ``(G + N,)``.
+            commands by block ``(G + N, blocks, A)``, the given ones first, and ratings ``(G + N,)``, as `SeenDistance`.
         """
         here = problem.belief.select([row])
-        places = _places(problem, cost, here)[0]
-        home, gaps = _gaps(cost, places, row)
-        gaps = gaps * (1 - body.part).square()
-        struck = [int(k) for k in gaps.argsort(descending=True)[: self.most] if gaps[k] > self.placed]
-        plan = list(product(struck, self.turns, (-1.0, 1.0), self.reaches))
+        home = cost.seen.places[row if len(cost.seen.places) > 1 else 0]
+        plan = list(product(self.due(problem, row, cost), self.turns, (-1.0, 1.0), self.reaches, self.paces))
         known, count = len(given), len(given) + len(plan)
-        thing, turn, side, reach = (
-            torch.tensor([case[n] for case in plan], dtype=kind)
-            for n, kind in enumerate((torch.long, torch.float32, torch.float32, torch.float32))
-        )
+        thing = torch.tensor([case[0] for case in plan], dtype=torch.long)
+        manner = [torch.tensor([case[n] for case in plan], dtype=torch.float32) for n in range(1, 5)]
         start = here.repeat(count)
-        span, drawn, each = start.map(lambda tensor: tensor[:, None]), [], torch.arange(len(plan))
+        rows, each = torch.full((count,), row), torch.arange(len(plan))
+        span, drawn, ends = start.map(lambda tensor: tensor[:, None]), list[Tensor](), list[Tensor]()
         for block in range(self.horizon // problem.block):
+            command = given[:, block]
             if plan:
                 now = _places(problem, cost, start, span)[known:]
-                moves = course(now[:, body.thing], now[each, thing], home[thing], turn, side, reach)
-                steered = (moves / problem.block) @ body.commands.T
+                moves = course(now[:, body.thing], now[each, thing], home[thing], *manner)
+                steered = moves @ body.commands.T
                 steered = steered / steered.abs().amax(dim=1, keepdim=True).clamp_min(1)
-                command = torch.cat([given[:, block], problem.bounded(steered)])
-            else:
-                command = given[:, block]
+                command = torch.cat([command, problem.bounded(steered)])
             drawn.append(command)
             held = command[:, None].expand(-1, problem.block, -1).contiguous()
             span = problem.model.imagine(span.map(lambda tensor: tensor[:, 0]), held).steps([problem.block - 1])
+            ends.append(cost.seen(Future(problem.model, start, span, rows))[:, 0])
         problem.count.imagined += count * self.horizon / problem.horizon
-        rows = torch.full((count,), row)
-        return torch.stack(drawn, dim=1), cost.seen(Future(problem.model, start, span, rows))[:, 0]
+        return torch.stack(drawn, dim=1), ENDS * ends[-1] + (1 - ENDS) * torch.stack(ends).mean(dim=0)
 
 
-def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor, reach: Tensor) -> Tensor:
-    """Where the body goes next ``(N, 2)``: round the thing until it is behind it, then against it.
+def course(
+    body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor, reach: Tensor, pace: Tensor
+) -> Tensor:
+    """Where the body goes next ``(N, 2)``: round the thing until it is behind it, then against it, slower near home.
 
     Args:
         body, thing, home: places ``(N, 2)`` in halves of the picture.
-        turn, side, reach: ``(N,)``, see `Strikes`; side is by which one to go round from in front.
+        turn, side, reach, pace: ``(N,)``, see `Strikes`; side is by which one to go round from in front.
     """
     way = home - thing
     left = way.norm(dim=1, keepdim=True)
@@ -149,7 +160,9 @@ def course(body: Tensor, thing: Tensor, home: Tensor, turn: Tensor, side: Tensor
     radius = reach * torch.where(following.abs() > STRIDE / 2, 1.3, 1.15)
     there = (radius * following.sin())[:, None] * across - (radius * following.cos())[:, None] * along
     lined_up = (ahead < -0.4 * reach) & (beside.abs() < ALIGNED)
-    push = along * left.clamp_max(0.3) - across * beside[:, None]
+    slowed = (pace * left[:, 0]).clamp(SLOW, SWIFT)
+    speed = torch.where(-ahead < NEARLY, slowed, left[:, 0].clamp(SWIFT / 6, SWIFT))
+    push = along * speed[:, None] - across * beside[:, None]
     walk = thing + there - body
     move: Tensor = torch.where(lined_up[:, None], push, walk) * (left >= HOME)
     return move

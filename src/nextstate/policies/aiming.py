@@ -111,7 +111,7 @@ class Aimed:
         known = {"places": state["places"], "codes": state["codes"], "there": presence(state["areas"])}
         go = self.head(known, self.words)
         go = go * (STRIDE / go.norm(dim=-1, keepdim=True).clamp_min(1e-6)).clamp_max(1.0)
-        goal = SeenDistance(self.eye, state["places"] + go, known["there"], (1 - self.guide.obeys).square())
+        goal = SeenDistance(self.eye, state["places"] + go, known["there"], self.guide.matters)
         planner = make_planner("striking", candidates=self.candidates)
         cost = TimeToGo(self.guide, goal)
         return Planned(self.eye, planner, cost, 10, 2, self.every, 2, 0.5, seed=self.seed)

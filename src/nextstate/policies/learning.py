@@ -21,7 +21,7 @@ from nextstate.models.leap import Leap, leap_loss
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
-from nextstate.planning.guide import Guide, guide_loss, obedience
+from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
 from nextstate.training.ema import PowerEma
@@ -119,6 +119,7 @@ def learn(
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
         head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
+        head.rests.copy_(restfulness(some["places"], some["there"]))
     if isinstance(head, Joint):
         fit_spread(head, some)
     optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, AVERAGED)

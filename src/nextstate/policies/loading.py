@@ -95,7 +95,7 @@ def led(folder: Path, seen: SeenDistance) -> Cost:
     if not (folder / Guide.file()).is_file():
         return seen
     guide = Guide.load(folder)
-    matters = (1 - guide.obeys).square() if seen.matters is None else seen.matters
+    matters = guide.matters if seen.matters is None else seen.matters
     return TimeToGo(guide, replace(seen, matters=matters))
 
 
