@@ -37,14 +37,12 @@ def reached(found: dict[str, Any], gap: dict[str, Any] | None) -> dict[str, Any]
 
 def summary() -> dict[str, Any]:
     """Everything that is known; see the names of the files it comes from."""
-    push, grasp, honesty, thoughts = read("push"), read("grasp"), read("honesty"), read("thoughts")
+    push, grasp, thoughts = read("push"), read("grasp"), read("thoughts")
     yardsticks, one = read("yardsticks"), read("tworoom")
     found: dict[str, Any] = {}
     if push:
-        ways = {**push["ways"], **{n: row for n, row in honesty.get("acting", {}).items() if n == "oracle"}}
-        # A gap is that of one planner; `study honesty` did not note which until it used another.
-        same = push["settings"]["planner"] == honesty.get("settings", {}).get("planner", "guided")
-        found["push"] = reached(push, honesty.get("planning_gap") if same else None)
+        ways = push["ways"]
+        found["push"] = reached(push, push.get("planning_gap"))
         found["decoding"] = {
             name: {
                 kind: ways[way]["strict"]["rate"]
