@@ -94,7 +94,9 @@ if size > 1:
     dist.all_reduce(gradient)
     gradient /= size
 if rank == 0:
-    print(" ".join(f"{x:.5f}" for x in [float(loss.detach()), *gradient.flatten().tolist()]))
+    print(" ".join(f"{x:.5f}" for x in [float(loss.detach()), *gradient.flatten().tolist()]), flush=True)
+if size > 1:
+    dist.destroy_process_group()
 """
 
 
