@@ -29,20 +29,24 @@ def read(name: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def reached(found: dict[str, Any], gap: dict[str, Any] | None) -> dict[str, Any]:
-    """Goals held by planning in the model, strict."""
+def reached(found: dict[str, Any]) -> dict[str, Any]:
+    """Goals held by planning in the model, strict, and what the model costs where that was measured."""
     row = found["ways"]["model"]["strict"]
-    return {"success": row["rate"], "ci": row["interval"], "trials": row["trials"], "planning_gap": gap}
+    return {
+        "success": row["rate"],
+        "ci": row["interval"],
+        "trials": row["trials"],
+        "planning_gap": found.get("planning_gap"),
+    }
 
 
 def summary() -> dict[str, Any]:
     """Everything that is known; see the names of the files it comes from."""
-    push, grasp, thoughts = read("push"), read("grasp"), read("thoughts")
-    yardsticks, one = read("yardsticks"), read("tworoom")
+    push, grasp, thoughts, yardsticks = (read(name) for name in ("push", "grasp", "thoughts", "yardsticks"))
     found: dict[str, Any] = {}
     if push:
         ways = push["ways"]
-        found["push"] = reached(push, push.get("planning_gap"))
+        found["push"] = reached(push)
         found["decoding"] = {
             name: {
                 kind: ways[way]["strict"]["rate"]
@@ -54,7 +58,7 @@ def summary() -> dict[str, Any]:
         decoders = [ways[way]["milliseconds"] for way in ("cloned", "inverse", "joint") if way in ways]
         found["latency_ms"] = {"planner": ways["model"]["milliseconds"], "decoder": max(decoders)}
     if grasp:
-        found["grasp"] = reached(grasp, grasp.get("planning_gap"))
+        found["grasp"] = reached(grasp)
     if thoughts:
         puzzles = {
             name: {way: row["ways"][way]["rate"] for way in ("tree", "flat")}
@@ -70,9 +74,6 @@ def summary() -> dict[str, Any]:
         found["yardsticks"] = yardsticks["yardsticks"]
         if "cem_ratio_vs_stable_worldmodel" in yardsticks:
             found["cem_ratio_vs_stable_worldmodel"] = yardsticks["cem_ratio_vs_stable_worldmodel"]
-    elif one:
-        row = one["ways"]["leaps"]["strict"]
-        found["yardsticks"] = {"tworoom": {"strict": {"nextstate": row["rate"], "ci": row["interval"]}}}
     return found
 
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from nextstate.commands.guide import learned_before
+from nextstate.data.storage import write_json
 from nextstate.errors import CheckpointError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import HeadShape
@@ -97,3 +99,14 @@ def test_it_is_saved_whole_and_damage_is_named(guide: Guide, tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="not a guide"):
         Guide.load(tmp_path)
+
+
+def test_a_head_of_another_version_is_learned_again(
+    guide: Guide, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"seed": 0}
+    write_json(guide.save(tmp_path).with_suffix(".json"), {"settings": settings})
+    assert learned_before(Guide, tmp_path, settings)
+    assert not learned_before(Guide, tmp_path, {"seed": 1})
+    monkeypatch.setattr(Guide, "version", Guide.version + 1)
+    assert not learned_before(Guide, tmp_path, settings)

@@ -90,7 +90,8 @@ def test_the_body_is_found_by_trying_and_goes_where_its_commands_say(problem: Pr
 def test_a_strike_brings_home_what_short_plans_and_standing_still_do_not(problem: Problem) -> None:
     cost, still = problem.cost, torch.zeros(1, 10, 2)
     assert isinstance(cost, TimeToGo)
-    drawn, ends = Strikes().imagine(problem, 0, cost, Body.of(problem, cost, 0), still)
+    strikes = Strikes()
+    drawn, ends = strikes.imagine(problem, 0, cost, Body.of(problem, cost, 0), strikes.due(problem, 0, cost), still)
     assert drawn.shape == (len(ends), 10, 2) and drawn.abs().max() <= 1
     assert ends.min() < 0.8 * ends[0]
     planner = make_planner("striking", candidates=4)
@@ -106,5 +107,6 @@ def test_what_is_home_is_let_be(problem: Problem) -> None:
     there = replace(cost.seen, places=problem.belief.tensors["places"])
     home = replace(problem, cost=replace(cost, seen=there))
     assert isinstance(home.cost, TimeToGo)
-    drawn, ends = Strikes().imagine(home, 0, home.cost, Body.of(home, home.cost, 0), torch.zeros(1, 10, 2))
-    assert len(drawn) == len(ends) == 1
+    assert Strikes().due(problem, 0, cost) and not Strikes().due(home, 0, home.cost)
+    plan = make_planner("striking", candidates=4).plan(home)
+    assert plan.commands.shape[1] == 10 and not plan.commands.any() and plan.cost[0] < 0.01

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nextstate.cli import main
-from nextstate.studies.decoding import DECODERS, says
+from nextstate.studies.decoding import DECODERS, needed_heads, says
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study") / "data"
     assert main(["record", "--world", "push", "--episodes", "8", "--out", str(out)]) == 0
     return out
+
+
+def test_only_heads_that_decoders_act_with_are_learned() -> None:
+    assert needed_heads(["cloned"]) == ["guide"] == needed_heads(["planner"])
+    assert needed_heads(["inverse"]) == ["inverse", "joint"]
+    assert needed_heads(list(DECODERS)) == ["guide", "inverse", "joint"], "none of them leaps"
 
 
 def test_the_study_of_decoding(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

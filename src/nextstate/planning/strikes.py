@@ -95,16 +95,23 @@ class Strikes:
     paces: Sequence[float] = (0.6, 1.0)
 
     def due(self, problem: Problem, row: int, cost: TimeToGo) -> list[int]:
-        """Numbers of the things of an instant that are to be struck, the one farthest from home first."""
+        """Numbers of the things of an instant that are to be struck, the one farthest from home first.
+
+        Args:
+            row: which instant of the problem.
+        """
         places = _places(problem, cost, problem.belief.select([row]))[0]
         gaps = _gaps(cost, places, row)[1]
         return [int(k) for k in gaps.argsort(descending=True)[: self.most] if gaps[k] > self.placed]
 
     @torch.no_grad()
-    def imagine(self, problem: Problem, row: int, cost: TimeToGo, body: Body, given: Tensor) -> tuple[Tensor, Tensor]:
+    def imagine(
+        self, problem: Problem, row: int, cost: TimeToGo, body: Body, due: Sequence[int], given: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Strikes of one instant, and how far things are from home on the way and in the end.
 
         Args:
+            row: which instant. due: things to strike, see the method of this name.
             given: plans to be judged beside them, ``(G, blocks, A)`` over this horizon.
 
         Returns:
@@ -112,7 +119,7 @@ class Strikes:
         """
         here = problem.belief.select([row])
         home = cost.seen.places[row if len(cost.seen.places) > 1 else 0]
-        plan = list(product(self.due(problem, row, cost), self.turns, (-1.0, 1.0), self.reaches, self.paces))
+        plan = list(product(due, self.turns, (-1.0, 1.0), self.reaches, self.paces))
         known, count = len(given), len(given) + len(plan)
         thing = torch.tensor([case[0] for case in plan], dtype=torch.long)
         manner = [torch.tensor([case[n] for case in plan], dtype=torch.float32) for n in range(1, 5)]

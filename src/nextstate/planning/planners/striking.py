@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nextstate.planning.costs import TimeToGo
 from nextstate.planning.planners.guided import Guided
-from nextstate.planning.problem import Plan, Problem
+from nextstate.planning.problem import Future, Plan, Problem
 from nextstate.planning.strikes import Body, Strikes
 
 
@@ -39,11 +39,9 @@ class Striking:
         bodies = [Body.of(problem, cost, row) for row in range(problem.instants)]
         cost = _without(cost, bodies)
         problem = replace(problem, cost=cost)
-        underway = None if start is None or start.shape[1] != length else start
-        found = [
-            self._best(problem, cost, body, row, underway if underway is None else underway[row : row + 1])
-            for row, body in enumerate(bodies)
-        ]
+        nothing = torch.zeros(problem.instants, 0, length, problem.shape[1])
+        underway = nothing if start is None or start.shape[1] != length else start[:, None]
+        found = [self._best(problem, cost, body, row, underway[row]) for row, body in enumerate(bodies)]
         if any(end == torch.inf for _, end in found):
             guided = Guided(self.candidates).plan(
                 problem, None if start is None else start[:, : problem.shape[0]], seed
@@ -57,21 +55,21 @@ class Striking:
             ]
         return _plan_of(problem, torch.stack([commands for commands, _ in found]), found)
 
-    def _best(
-        self, problem: Problem, cost: TimeToGo, body: Body, row: int, underway: Tensor | None
-    ) -> tuple[Tensor, float]:
+    def _best(self, problem: Problem, cost: TimeToGo, body: Body, row: int, underway: Tensor) -> tuple[Tensor, float]:
         """The best strike of an instant, by block, and its rating; infinite where things are out of place and none
-        helps.
+        helps. Where nothing is due, standing still.
 
         Args:
-            underway: what is left of the last one, ``(1, blocks, A)``.
+            underway: what is left of the last one, ``(1 or 0, blocks, A)``.
         """
-        length = self.strikes.horizon // problem.block
-        still = torch.zeros(1, length, problem.shape[1])
-        if not self.strikes.due(problem, row, cost):
-            return still[0], 0.0
-        given = still if underway is None else torch.cat([still, underway])
-        drawn, ends = self.strikes.imagine(problem, row, cost, body, given)
+        still = torch.zeros(1, *underway.shape[1:])
+        due = self.strikes.due(problem, row, cost)
+        if not due:
+            here = problem.belief.select([row])
+            now = Future(problem.model, here, here.map(lambda tensor: tensor[:, None]), torch.tensor([row]))
+            return still[0], float(cost.seen(now)[0, 0])
+        given = torch.cat([still, underway])
+        drawn, ends = self.strikes.imagine(problem, row, cost, body, due, given)
         weighed = ends.clone()
         weighed[1 : len(given)] *= 1 - self.margin
         best = int(weighed.argmin())
