@@ -13,15 +13,6 @@ from nextstate.data.storage import write_json
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "act"
 
-DECODERS = {
-    "cloned": ("cloned", "cloned_told"),
-    "inverse": ("inverse", "inverse_told"),
-    "joint": ("joint", "joint_told"),
-    "proposals": ("proposals", "proposals_oracle"),
-    "planner": ("model", "oracle"),
-}
-"""Decoder -> its ways in `nextstate act` on imagined futures and on true ones."""
-
 
 def read(name: str) -> dict[str, Any]:
     """A file of results; empty where there is none."""
@@ -40,25 +31,25 @@ def reached(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def decoded(kinds: dict[str, Any]) -> dict[str, float]:
+    """Goals held on imagined futures and on true ones, by a decoder that learned from most demonstrations."""
+    return {kind: counts[max(counts, key=int)]["strict"]["rate"] for kind, counts in kinds.items()}
+
+
 def summary() -> dict[str, Any]:
     """Everything that is known; see the names of the files it comes from."""
-    push, grasp, thoughts, yardsticks = (read(name) for name in ("push", "grasp", "thoughts", "yardsticks"))
+    names = ("push", "grasp", "decoding", "thoughts", "yardsticks")
+    push, grasp, decoding, thoughts, yardsticks = (read(name) for name in names)
     found: dict[str, Any] = {}
     if push:
         ways = push["ways"]
         found["push"] = reached(push)
-        found["decoding"] = {
-            name: {
-                kind: ways[way]["strict"]["rate"]
-                for kind, way in zip(("imagined", "oracle"), both, strict=True)
-                if way in ways
-            }
-            for name, both in DECODERS.items()
-        }
         decoders = [ways[way]["milliseconds"] for way in ("cloned", "inverse", "joint") if way in ways]
         found["latency_ms"] = {"planner": ways["model"]["milliseconds"], "decoder": max(decoders)}
     if grasp:
         found["grasp"] = reached(grasp)
+    if decoding:
+        found["decoding"] = {name: decoded(kinds) for name, kinds in decoding["decoders"].items()}
     if thoughts:
         puzzles = {
             name: {way: row["ways"][way]["rate"] for way in ("tree", "flat")}

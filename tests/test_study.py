@@ -50,12 +50,12 @@ def test_conclusions_follow_from_figures() -> None:
 
     table = {
         "cloned": {"imagined": row(0.2), "oracle": row(0.9)},
-        "planner": {"imagined": row(0.6), "oracle": row(0.8)},
+        "planner": {"imagined": row(0.6), "oracle": row(1.0)},
     }
     told = says(table, "6")
-    assert "true future, cloned" in told[0] and "planner" in told[1]
-    assert any(line.startswith("planner: imagining costs 20 points (7 to 32)") for line in told)
-    assert "112%" in told[-1]
+    assert "true future, cloned" in told[0] and "planner acts best" in told[1]
+    assert any(line.startswith("planner: imagining costs 40 points (30 to 49)") for line in told)
+    assert "90%" in told[-1]
 
 
 def test_heads_are_learned_once_and_lie_beside_the_model(

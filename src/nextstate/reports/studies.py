@@ -31,8 +31,8 @@ def decoding_page(question: str, found: Mapping[str, Any], made: str) -> str:
     ]
     rows += [_row(name, "", "", row) for name, row in found["references"].items()]
     note = (
-        "Missed by: how far from where it was expected the farthest thing was after a decision, in shares of half the "
-        "picture."
+        "Missed by (executability error): how far from where it was expected the farthest thing was after a decision, "
+        "in shares of half the picture."
     )
     return page(question, found["says"], plots, head, rows, note, made)
 
