@@ -39,18 +39,21 @@ class Recipe:
 
     Args:
         episodes: recorded. settings: of `nextstate act`. lewm: whether LeWM is trained on it too.
+        heads: that are learned.
     """
 
     episodes: int
     settings: tuple[str, ...]
     lewm: bool = False
+    heads: tuple[str, ...] = ("guide", "leap")
 
 
+POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5")
 TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
     "pusht": Recipe(1500, TIMED, lewm=True),
-    "reacher": Recipe(600, TIMED),
+    "reacher": Recipe(600, POSED, heads=("guide", "leap", "posture")),
     "cube": Recipe(400, TIMED),
 }
 
@@ -87,7 +90,7 @@ def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
     run(sys.executable, "nextstate", "record", "--world", world, "--out", data, "--episodes", recipe.episodes)
     run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", options.minutes)
     model = trained / "model"
-    heads = ("--heads", "guide", "leap", "--minutes", options.heads)
+    heads = ("--heads", *recipe.heads, "--minutes", options.heads)
     run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)
     counts = ("--tasks", options.tasks, "--seeds", options.seeds, "--protocol", "both")
     ways = ("--ways", *(options.ways or WAYS))
@@ -103,7 +106,7 @@ def theirs(world: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     python, weights, notes = rival_python(), folder / "lewm.safetensors", folder / "lewm.jsonl"
     part = "benchmarks.yardsticks.rival"
     if not weights.exists():
-        minutes = options.minutes + 2 * options.heads
+        minutes = options.minutes + len(RECIPES[world].heads) * options.heads
         run(python, part, "learn", "--data", folder / "data", "--weights", weights, "--minutes", minutes)
     plans = ("--samples", options.samples, "--rounds", options.rounds, "--keep", options.keep)
     counts = ("--tasks", options.lewm_tasks or options.tasks, "--seeds", options.seeds, "--published")

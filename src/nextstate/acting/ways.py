@@ -14,12 +14,14 @@ from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
 from nextstate.models.heads import SEEN, Head
 from nextstate.models.leap import Leap, Leaping
+from nextstate.models.posture import Posture
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, PictureDistance, Planner, SeenDistance, TimeToGo
 from nextstate.planning.costs import NEAR, look
 from nextstate.planning.planners.proposed import Proposed
+from nextstate.planning.posed import PostureDistance
 from nextstate.policies import Actor, Foreseen, Inverse, Joint, Looking, Planned
 from nextstate.policies.leaping import InLeaps
 from nextstate.policies.looking import Decide, cloning, inverting, jointly
@@ -49,7 +51,7 @@ class Fixed:
 LEAPS = 5
 """Leaps that are looked ahead."""
 
-GOALS = ("time", "view", "picture")
+GOALS = ("time", "view", "posture", "picture")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def aim(tools: Tools, task: Task) -> Cost:
     """The cost that leads to a task's goal, given as what is seen there.
 
     Kinds of goal: ``time``, steps that it still takes, as a guide learned them; ``view``, how far things are from
-    where the model's eye sees them in the goal's pictures; ``picture``, pixels against pixels.
+    where the model's eye sees them in the goal's pictures; ``posture``, how far the body's posture is from the one seen
+    there; ``picture``, pixels against pixels.
 
     Raises:
         UnknownNameError: for other kinds. PlanningError: for a kind that the model or a missing head rules out.
@@ -135,6 +138,8 @@ def aim(tools: Tools, task: Task) -> Cost:
         return PictureDistance(torch.from_numpy(np.array(task.goal["rgb"]))[None])
     if tools.goal not in GOALS:
         raise UnknownNameError("kind of goal", tools.goal, GOALS)
+    if tools.goal == "posture":
+        return posed_goal(tools, task)
     seen = seen_goal(tools, task)
     if tools.goal == "view":
         return seen
@@ -145,6 +150,13 @@ def aim(tools: Tools, task: Task) -> Cost:
 def seen_goal(tools: Tools, task: Task) -> SeenDistance:
     """Where the eye sees things in the pictures of a task's goal."""
     return SeenDistance.of(tools.eye, {n: torch.from_numpy(np.array(v))[None] for n, v in task.goal.items()})
+
+
+def posed_goal(tools: Tools, task: Task) -> PostureDistance:
+    """The posture that shows in the pictures of a task's goal; what the body felt there is not told."""
+    eye = tools.eye
+    pictures = {n: torch.from_numpy(np.array(task.goal[n]))[None] for n in eye.spec.modalities}
+    return PostureDistance.of(tools.head(Posture.name), look(eye, pictures))  # type: ignore[arg-type]
 
 
 def told(tools: Tools, task: Task) -> Foreseen:
@@ -177,10 +189,12 @@ def knowing(tools: Tools, task: Task) -> Actor:
 def leaping(tools: Tools, task: Task) -> Actor:
     """Plans in leaps of the model."""
     model = Leaping(tools.eye, tools.head(Leap.name))  # type: ignore[arg-type]
-    goal = replace(seen_goal(tools, task), eye=model)
-    cost: Cost = goal
-    if tools.goal == "time":
-        cost = TimeToGo(tools.guide(), goal, tools.near)
+    cost: Cost
+    if tools.goal == "posture":
+        cost = posed_goal(tools, task)
+    else:
+        goal = replace(seen_goal(tools, task), eye=model)
+        cost = TimeToGo(tools.guide(), goal, tools.near) if tools.goal == "time" else goal
     settings = {"horizon": LEAPS, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
     planned = Planned(model, tools.planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
     return InLeaps(planned)

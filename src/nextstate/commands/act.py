@@ -47,7 +47,8 @@ class Config:
     """Steps in which the goal was reached."""
     goal: str = "view"
     """How a plan is led: view (how far things are from where the model's eye sees them in the goal's pictures), time
-    (steps still to go, by a guide from `nextstate guide`) or picture (pixels)."""
+    (steps still to go, by a guide from `nextstate guide`), posture (how far the body is from how it looks there, by a
+    head of that name) or picture (pixels)."""
     planner: str = "icem"
     """Planner of the ways that plan."""
     candidates: int = 40
@@ -108,6 +109,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+LEADS = {"time": "guide", "posture": "posture"}
+"""Kind of goal -> the head that leads plans to it."""
+
 LOOSE = "{}, published".format
 """Under which name trials of the published protocol are noted: their tasks are others."""
 
@@ -132,8 +136,8 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     from nextstate.worlds import make_world
 
     needed = {head for way in config.ways for head in NEEDS.get(way, ())}
-    if config.goal == "time" and set(PLANS) & set(config.ways):
-        needed.add("guide")
+    if config.goal in LEADS and set(PLANS) & set(config.ways):
+        needed.add(LEADS[config.goal])
     folder = folder_of(config.model or config.world)
     return Tools(
         model,

@@ -18,6 +18,7 @@ from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
 from nextstate.models.heads import Head, HeadShape
 from nextstate.models.leap import Leap, leap_loss
+from nextstate.models.posture import Posture, posture_loss
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
@@ -52,6 +53,7 @@ HEADS: dict[str, tuple[type[Head], Loss]] = {
     Inverse.name: (Inverse, inverse_loss),
     Joint.name: (Joint, joint_loss),
     Leap.name: (Leap, leap_loss),
+    Posture.name: (Posture, posture_loss),
 }
 """Name -> class and loss."""
 
@@ -122,6 +124,8 @@ def learn(
         head.rests.copy_(restfulness(some["places"], some["there"]))
     if isinstance(head, Joint):
         fit_spread(head, some)
+    if isinstance(head, Posture):
+        head.fit(some, seen.model.spec.modalities["proprio"])
     optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, AVERAGED)
     began, step = time.monotonic(), 0
     while (done := (time.monotonic() - began) / seconds) < 1.0:
@@ -137,6 +141,8 @@ def learn(
     head.load_state_dict(head.state_dict() | average.state())
     head.eval()
     held = to_tensors(seen.validation.batch(0, 1024), device)
+    if isinstance(head, Posture):
+        head.judge(held)
     with torch.no_grad(), autocast(device, dtype):
         errors = {n: float(v) for n, v in loss_of(head, held, seed_step(seed, 0, device)).items()}
     return head, {**errors, "commands_of_none": float(held["action"].float().square().mean()), "steps": step}

@@ -1,0 +1,137 @@
+"""Posture seen: what a body feels, read off a picture of it.
+
+A goal is shown in pictures, and where the body belongs to it, the body has to be brought into the posture that is seen
+there. Places of its parts say so only roughly; what a body feels of itself is exact, and so is what is foreseen of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nextstate.errors import PlanningError
+from nextstate.modalities import Modality
+from nextstate.models.heads import Head, HeadShape
+
+HIDDEN = 256
+
+SHARP = 0.05
+"""Error, in radians or standard deviations, below which it is squared."""
+
+SHOWS = 0.9
+"""Share of the variance of a reading that pictures must explain for it to count; speeds do not show in a picture."""
+
+ROUNDER = 0.8
+"""Angles are read where that misses by less than so much of what a plain number misses by."""
+
+
+class Posture(Head):
+    """Reads posture as numbers and as angles, and keeps for each joint what is read better.
+
+    Joints that go round and round look the same after every turn, so a number cannot be read, and an angle can.
+    """
+
+    name = "posture"
+
+    def __init__(self, shape: HeadShape) -> None:
+        super().__init__(shape)
+        if not shape.proprio:
+            raise PlanningError("this model feels no posture (proprio), so none can be read off pictures.")
+        size = shape.things * (2 + shape.code)
+        self.think = nn.Sequential(nn.Linear(size, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU())
+        self.tell = nn.Linear(HIDDEN, 3 * shape.proprio)
+        for name, length, value in (
+            ("middle", size, 0.0), ("spread", size, 1.0), ("mean", shape.proprio, 0.0), ("std", shape.proprio, 1.0),
+            ("turns", shape.proprio, 0.0), ("shows", shape.proprio, 0.0),
+        ):  # fmt: skip
+            self.register_buffer(name, torch.full((length,), value))
+
+    middle: Tensor
+    spread: Tensor
+    mean: Tensor
+    std: Tensor
+
+    turns: Tensor
+    """``(P,)``, 1 for what is read as an angle."""
+
+    shows: Tensor
+    """``(P,)`` up to 1, share of the variance of each reading that pictures explain."""
+
+    @property
+    def matters(self) -> Tensor:
+        """``(P,)``, 1 for readings that show in pictures; raises `PlanningError` where none does."""
+        weight = (self.shows > SHOWS).float()
+        if not bool(weight.any()):
+            raise PlanningError("no posture can be read off this model's pictures; lead plans another way (--goal).")
+        return weight
+
+    def forward(self, state: Mapping[str, Tensor]) -> Tensor:
+        """Sine, cosine and number, normalised, of each reading: ``(N, 3, P)``.
+
+        Args:
+            state: ``places (N, K, 2)`` and ``codes (N, K, Z)`` that are seen in pictures.
+        """
+        seen = torch.cat([state["places"].flatten(1), state["codes"].flatten(1)], dim=1).float()
+        # Half a degree is finer than half precision.
+        with torch.autocast(seen.device.type, enabled=False):
+            told: Tensor = self.tell(self.think((seen - self.middle) / self.spread))
+        return told.view(-1, 3, self.shape.proprio)
+
+    def gap(self, felt: Tensor, told: Tensor) -> Tensor:
+        """How far posture ``(..., P)``, normalised, is from what was read ``(..., 3, P)``, the shorter way round."""
+        sine, cosine, number = told.unbind(dim=-2)
+        raw = felt * self.std + self.mean
+        angle = torch.remainder(torch.atan2(sine, cosine) - raw + math.pi, 2 * math.pi) - math.pi
+        return torch.where(self.turns > 0.5, angle / self.std, number - felt)
+
+    @torch.no_grad()
+    def fit(self, batch: Mapping[str, Tensor], kind: Modality) -> None:
+        """Scales of what is seen, and units of what is felt.
+
+        Args:
+            batch: as of `posture_loss`. kind: how posture was normalised.
+        """
+        flat = _frames(batch)
+        seen = torch.cat([flat["places"].flatten(1), flat["codes"].flatten(1)], dim=1)
+        self.middle.copy_(seen.mean(dim=0))
+        self.spread.copy_(seen.std(dim=0) + 1e-3)
+        still = torch.zeros(1, self.shape.proprio)
+        self.mean.copy_(kind.denormalise(still)[0])
+        self.std.copy_(kind.denormalise(still + 1)[0] - self.mean)
+
+    @torch.no_grad()
+    def judge(self, batch: Mapping[str, Tensor]) -> None:
+        """Which readings are angles, and which show in pictures, on episodes held out."""
+        flat = _frames(batch)
+        told, missed = self(flat), []
+        for turns in (0.0, 1.0):
+            self.turns.fill_(turns)
+            missed.append((self.gap(flat["proprio"], told) * self.std).square().mean(dim=0))
+        number, angle = missed
+        varied = (flat["proprio"] * self.std).var(dim=0)
+        self.turns.copy_((angle < ROUNDER**2 * number).float())
+        # An angle guessed at random misses by this much.
+        guessed = torch.where(self.turns > 0.5, varied.clamp_max(math.pi**2 / 3), varied)
+        self.shows.copy_(1 - torch.where(self.turns > 0.5, angle, number) / guessed.clamp_min(1e-12))
+
+
+def posture_loss(head: Posture, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Errors of angles and of numbers in every frame of windows.
+
+    Args:
+        batch: what a model recalls of windows, ``(B, T, ...)``.
+    """
+    flat = _frames(batch)
+    felt = flat["proprio"]
+    raw = felt * head.std + head.mean
+    wanted = torch.stack([raw.sin(), raw.cos(), felt], dim=1)
+    missed = F.smooth_l1_loss(head(flat), wanted, beta=SHARP, reduction="none").mean(dim=(0, 2))
+    return {"loss": missed.sum(), "angles": missed[:2].sum(), "numbers": missed[2]}
+
+
+def _frames(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: batch[name].float().flatten(0, 1) for name in ("places", "codes", "proprio")}

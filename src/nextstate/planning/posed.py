@@ -1,0 +1,56 @@
+"""Bringing the body into the posture that is seen in a goal's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nextstate.models.dynamics import PACE
+from nextstate.models.posture import Posture
+from nextstate.models.protocol import Beliefs, WorldModel
+from nextstate.planning.problem import Future
+
+BLUNT = 1.0
+"""Gap, in tenths of a standard deviation, below which a distance grows with its square."""
+
+
+@dataclass(frozen=True)
+class PostureDistance:
+    """How far the body's posture is from the one that a head reads off the goal's pictures, in tenths of its spread.
+
+    Summed over several steps it asks for rest as well: who is to be there at each of them must not be under way.
+
+    Args:
+        posture: reads pictures. told: what it read off the goal's, ``(B or 1, 3, P)``.
+    """
+
+    posture: Posture
+    told: Tensor
+
+    @staticmethod
+    @torch.no_grad()
+    def of(posture: Posture, seen: Mapping[str, Tensor]) -> PostureDistance:
+        """For a goal as an eye sees it, ``places (B, K, 2)`` and ``codes (B, K, Z)``; raises `PlanningError` where no
+        posture shows in pictures."""
+        assert bool(posture.matters.any())
+        return PostureDistance(posture, posture(seen))
+
+    def __call__(self, future: Future) -> Tensor:
+        told = self.told[future.rows] if len(self.told) > 1 else self.told
+        # From where it is now: an arm that goes round goes the shorter way.
+        now = felt(future.model, future.start.map(lambda tensor: tensor[:, None]))[:, 0]
+        goal = (now + self.posture.gap(now, told))[:, None]
+        gap = (felt(future.model, future.beliefs) - goal) / PACE
+        matters = self.posture.matters
+        return ((gap.square() + BLUNT**2).sqrt() - BLUNT) @ matters / matters.sum()
+
+
+def felt(model: WorldModel, beliefs: Beliefs) -> Tensor:
+    """Posture ``(N, H, P)``, normalised, as a model believes in it."""
+    if "proprio" in beliefs.tensors:
+        return beliefs.tensors["proprio"].float()
+    kind = model.spec.modalities["proprio"]
+    return kind.normalise(model.decode(beliefs, ["proprio"])["proprio"])
