@@ -39,6 +39,8 @@ def test_the_study_of_decoding(data: Path, tmp_path: Path, capsys: pytest.Captur
     assert main([*options, "--decoders", *DECODERS]) == 0
     assert len((out / "trials.jsonl").read_text().splitlines()) == lines
     capsys.readouterr()
+    assert main([*options, "--decoders", "cloned"]) == 0
+    assert len((out / "trials.jsonl").read_text().splitlines()) == lines
     assert main([*options, "--decoders", "wish"]) == 2
     assert main([*options, "--demonstrations", "60", "--out", str(tmp_path / "more")]) == 2
     assert "60 episodes" in capsys.readouterr().err

@@ -97,7 +97,9 @@ def run(argv: list[str]) -> int:
         config.ahead,
         config.seed,
     )
-    kept = {n: str(v) if isinstance(v, Path) else v for n, v in asdict(config).items() if n != "out"}
+    # Which decoders take part, and in how many sets of tasks, decides no trial.
+    free = ("out", "decoders", "seeds")
+    kept = {n: str(v) if isinstance(v, Path) else v for n, v in asdict(config).items() if n not in free}
     notes = Notes(config.out / "trials.jsonl", kept)
     with bar("looking", "frames") as progress:
         seen = Recollection.of(model, config.data, config.seed, progress)
