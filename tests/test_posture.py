@@ -72,10 +72,9 @@ def test_a_future_costs_less_the_nearer_it_brings_the_body(read: Posture) -> Non
 
     found = cost(Future(Nobody(), Beliefs({"proprio": here}), Beliefs({"proprio": way}), torch.tensor([0])))  # type: ignore[arg-type]
     assert found.shape == (1, 3) and bool((found.diff() < 0).all())
-    fast = way + torch.tensor([0.0, 0.0, 5.0])
-    assert torch.equal(
-        found, cost(Future(Nobody(), Beliefs({"proprio": here}), Beliefs({"proprio": fast}), torch.tensor([0])))  # type: ignore[arg-type]
-    )  # fmt: skip
+    still = way * torch.tensor([1.0, 1.0, 0.0])
+    rested = cost(Future(Nobody(), Beliefs({"proprio": here}), Beliefs({"proprio": still}), torch.tensor([0])))  # type: ignore[arg-type]
+    assert bool((rested < found).all()), "who is there and rests is better off"
 
 
 def test_what_shows_nowhere_leads_nowhere(tmp_path: Path, read: Posture) -> None:

@@ -48,8 +48,8 @@ class Recipe:
     heads: tuple[str, ...] = ("guide", "leap")
 
 
-POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5")
-TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7")
+POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15")
+TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7", "--horizon", "25")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
     "pusht": Recipe(1500, TIMED, lewm=True),

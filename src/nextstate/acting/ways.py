@@ -13,7 +13,7 @@ from nextstate.acting.truth import TrueMiss
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
 from nextstate.models.heads import SEEN, Head
-from nextstate.models.leap import Leap, Leaping
+from nextstate.models.leap import STRIDE, Leap, Leaping
 from nextstate.models.posture import Posture
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
@@ -47,9 +47,6 @@ class Fixed:
             return np.zeros(self.actions.shape[1], np.float32)
         return np.asarray(self.actions[self._step - 1])
 
-
-LEAPS = 5
-"""Leaps that are looked ahead."""
 
 GOALS = ("time", "view", "posture", "picture")
 
@@ -195,7 +192,8 @@ def leaping(tools: Tools, task: Task) -> Actor:
     else:
         goal = replace(seen_goal(tools, task), eye=model)
         cost = TimeToGo(tools.guide(), goal, tools.near) if tools.goal == "time" else goal
-    settings = {"horizon": LEAPS, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
+    leaps = max(int(tools.settings.get("horizon", 5 * STRIDE)) // STRIDE, 1)
+    settings = {"horizon": leaps, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
     planned = Planned(model, tools.planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]
     return InLeaps(planned)
 

@@ -13,15 +13,17 @@ from nextstate.models.posture import Posture
 from nextstate.models.protocol import Beliefs, WorldModel
 from nextstate.planning.problem import Future
 
-BLUNT = 1.0
+BLUNT = 0.5
 """Gap, in tenths of a standard deviation, below which a distance grows with its square."""
+
+REST = 0.05
+"""Weight of what does not show in pictures, such as speeds: wanted as it is on average, so that the body comes to rest
+and is not merely there whenever it is looked at."""
 
 
 @dataclass(frozen=True)
 class PostureDistance:
     """How far the body's posture is from the one that a head reads off the goal's pictures, in tenths of its spread.
-
-    Summed over several steps it asks for rest as well: who is to be there at each of them must not be under way.
 
     Args:
         posture: reads pictures. told: what it read off the goal's, ``(B or 1, 3, P)``.
@@ -42,10 +44,11 @@ class PostureDistance:
         told = self.told[future.rows] if len(self.told) > 1 else self.told
         # From where it is now: an arm that goes round goes the shorter way.
         now = felt(future.model, future.start.map(lambda tensor: tensor[:, None]))[:, 0]
-        goal = (now + self.posture.gap(now, told))[:, None]
+        shows = self.posture.matters
+        goal = ((now + self.posture.gap(now, told)) * shows)[:, None]
         gap = (felt(future.model, future.beliefs) - goal) / PACE
-        matters = self.posture.matters
-        return ((gap.square() + BLUNT**2).sqrt() - BLUNT) @ matters / matters.sum()
+        weight = shows + REST * (1 - shows)
+        return ((gap.square() + BLUNT**2).sqrt() - BLUNT) @ weight / weight.sum()
 
 
 def felt(model: WorldModel, beliefs: Beliefs) -> Tensor:
