@@ -76,11 +76,12 @@ def rival_python() -> Path:
 
 
 def run(python: Path | str, *words: object) -> None:
-    """One command, in the source tree of this checkout."""
+    """One command, in the source tree of this checkout; paths within it are told as seen from its root."""
+    words = tuple(w.relative_to(ROOT) if isinstance(w, Path) and w.is_relative_to(ROOT) else w for w in words)
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = [str(python), "-W", "ignore", "-m", *map(str, words)]
     print(" ".join(command[3:]), file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path, "MUJOCO_GL": "egl"})
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": path, "MUJOCO_GL": "egl"})
 
 
 def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
