@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,23 +19,19 @@ from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Guide
 from nextstate.policies.aiming import AIMED, Aiming, aiming_loss
+from nextstate.policies.fitting import Show, fit
 from nextstate.policies.heeding import CHUNK, Foretelling, Heeding, Labelled, told
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.learning import LONGEST, Recollection, learn
-from nextstate.training.ema import PowerEma
-from nextstate.training.optimiser import Optimiser
-from nextstate.training.precision import autocast, choose_dtype, seed_step
+from nextstate.training.precision import choose_dtype
 from nextstate.training.recall import recall
-from nextstate.training.schedule import Schedule
 from nextstate.training.trainable import to_tensors
 
-BATCH, RATE, DRAWS = 128, 1e-3, 2
+DRAWS = 2
+"""Noise levels at which each batch is learned."""
 
 BRIDGED = 1
 """Steps between the two pictures that a command is guessed from."""
-
-Show = Callable[[int, int], None]
-"""Told how much of how much is done."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,6 @@ def learn_instructed(
         DatasetError: for a dataset without instructions.
     """
     device = seen.model.device
-    dtype = choose_dtype("auto", device)
     watches = issubclass(kind, Foretelling | Labelled)
     arrays = seen.shown(pictures_only=watches)
     sides: tuple[Split, ...] = ("train", "validation")
@@ -106,24 +100,12 @@ def learn_instructed(
     if kind.futures:
         some = torch.from_numpy(train.batch(0, 4096)["ahead"]).float().flatten(2)
         head.spread.copy_(some.std(dim=0).clamp_min(0.01))
-    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, 0.1)
-    began, step = time.monotonic(), 0
 
     def loss_of(batch: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         memory, absent = head.memory(batch, batch["words"])
         return head.expert.loss(memory, absent, head.wanted(batch), generator, DRAWS)
 
-    while (done := (time.monotonic() - began) / seconds) < 1.0:
-        with autocast(device, dtype):
-            loss = loss_of(to_tensors(train.batch(step, BATCH), device), seed_step(seed, step, device))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(schedule(done))
-        step += 1
-        average.update(step)
-        if show:
-            show(int(time.monotonic() - began), int(seconds))
-    head.load_state_dict(head.state_dict() | average.state())
-    head.eval()
+    step = fit(head, train.batch, loss_of, seconds, device, seed, show)
     held = to_tensors(held_out.batch(0, 1024), device)
     with torch.no_grad():
         drawn = head.expert.draw(*head.memory(held, held["words"]), torch.Generator().manual_seed(seed), bound=8.0)
@@ -173,19 +155,7 @@ def learn_aiming(
     torch.manual_seed(seed)
     device = seen.model.device
     head = Aiming(replace(_shape(seen, arrays), chunk=1)).to(device)
-    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, 0.1)
-    began, step = time.monotonic(), 0
-    while (done := (time.monotonic() - began) / seconds) < 1.0:
-        with autocast(device, choose_dtype("auto", device)):
-            loss = aiming_loss(head, to_tensors(train.batch(step, BATCH), device))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(schedule(done))
-        step += 1
-        average.update(step)
-        if show:
-            show(int(time.monotonic() - began), int(seconds))
-    head.load_state_dict(head.state_dict() | average.state())
-    head.eval()
+    step = fit(head, train.batch, lambda batch, _: aiming_loss(head, batch), seconds, device, seed, show)
     held = to_tensors(held_out.batch(0, 1024), device)
     with torch.no_grad():
         error, still = aiming_loss(head, held), aiming_loss(_Still(), held)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,27 +22,17 @@ from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
+from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
-from nextstate.training.ema import PowerEma
-from nextstate.training.optimiser import Optimiser
 from nextstate.training.precision import autocast, choose_dtype, seed_step
 from nextstate.training.recall import recall
-from nextstate.training.schedule import Schedule
 from nextstate.training.trainable import to_tensors
 
 LONGEST = 32
 """Steps between two instants, at most; fewer where episodes are shorter."""
 
 SPLITS: tuple[Split, ...] = ("all", "train", "validation")
-
-BATCH, RATE = 128, 1e-3
-
-AVERAGED = 0.1
-"""Width of the average over weights (`PowerEma`): heads learn from noisy targets."""
-
-Show = Callable[[int, int], None]
-"""Told how much of how much is done."""
 
 Loss = Callable[[Any, Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
 """``loss(head, batch, generator)`` to ``{"loss": ..., "commands": ...}``."""
@@ -126,20 +115,7 @@ def learn(
         fit_spread(head, some)
     if isinstance(head, Posture):
         head.fit(some, seen.model.spec.modalities["proprio"])
-    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, AVERAGED)
-    began, step = time.monotonic(), 0
-    while (done := (time.monotonic() - began) / seconds) < 1.0:
-        batch = to_tensors(seen.train.batch(step, BATCH), device)
-        with autocast(device, dtype):
-            loss = loss_of(head, batch, seed_step(seed, step, device))["loss"]
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(schedule(done))
-        step += 1
-        average.update(step)
-        if show:
-            show(int(time.monotonic() - began), int(seconds))
-    head.load_state_dict(head.state_dict() | average.state())
-    head.eval()
+    step = fit(head, seen.train.batch, lambda b, g: loss_of(head, b, g)["loss"], seconds, device, seed, show)
     held = to_tensors(seen.validation.batch(0, 1024), device)
     if isinstance(head, Posture):
         head.judge(held)
