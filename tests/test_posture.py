@@ -16,7 +16,7 @@ from nextstate.models.protocol import Beliefs
 from nextstate.planning import Future
 from nextstate.planning.posed import PostureDistance
 
-SHAPE = HeadShape(things=2, code=1, proprio=3, action=1)
+SHAPE = HeadShape(things=2, code=1, proprio=3, action=1, gist=2)
 KIND = Proprio(shape=(3,), mean=(0.5, 0.0, 0.0), std=(4.0, 0.5, 2.0))
 
 
@@ -29,7 +29,7 @@ def frames(count: int, seed: int) -> dict[str, torch.Tensor]:
     end = torch.stack([angle.cos(), angle.sin()], dim=1)
     places = torch.stack([0.5 * end, torch.stack([slide, torch.zeros(count)], dim=1)], dim=1)
     felt = KIND.normalise(torch.stack([angle, slide, speed], dim=1))
-    batch = {"places": places, "codes": torch.zeros(count, 2, 1), "proprio": felt}
+    batch = {"places": places, "codes": torch.zeros(count, 2, 1), "gist": torch.zeros(count, 1, 2), "proprio": felt}
     return {name: values.unflatten(0, (-1, 8)) for name, values in batch.items()}
 
 
@@ -39,7 +39,7 @@ def read() -> Posture:
     head, batch = Posture(SHAPE), frames(4096, 0)
     head.fit(batch, KIND)
     optimiser = torch.optim.Adam(head.parameters(), 3e-3)
-    for _ in range(150):
+    for _ in range(250):
         optimiser.zero_grad()
         posture_loss(head, batch, torch.Generator())["loss"].backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -27,7 +27,8 @@ THOUGHT = 128
 
 @dataclass(frozen=True)
 class HeadShape:
-    """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once."""
+    """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once; and
+    length of what an eye says of the whole picture (gist)."""
 
     things: int
     code: int
@@ -35,6 +36,7 @@ class HeadShape:
     action: int
     width: int = 96
     chunk: int = 4
+    gist: int = 0
 
 
 class Head(nn.Module):
@@ -47,6 +49,8 @@ class Head(nn.Module):
     version: ClassVar[int] = 1
     learned_by: ClassVar[str] = "nextstate guide"
     """The command that makes one."""
+    gisted: ClassVar[bool] = False
+    """Whether it is shown the gist of pictures too."""
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()

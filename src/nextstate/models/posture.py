@@ -19,6 +19,9 @@ from nextstate.models.heads import Head, HeadShape
 
 HIDDEN = 256
 
+PICTURED = ("places", "codes", "gist")
+"""What an eye sees in a picture."""
+
 SHARP = 0.02
 """Error, in radians or standard deviations, below which it is squared."""
 
@@ -39,12 +42,13 @@ class Posture(Head):
     """
 
     name = "posture"
+    gisted = True
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
         if not shape.proprio:
             raise PlanningError("this model feels no posture (proprio), so none can be read off pictures.")
-        size = shape.things * (2 + shape.code)
+        size = shape.things * (2 + shape.code) + shape.gist
         self.think = nn.Sequential(nn.Linear(size, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU())
         self.tell = nn.Linear(HIDDEN, 3 * shape.proprio)
         for name, length, value in (
@@ -76,9 +80,9 @@ class Posture(Head):
         """Sine, cosine and number, normalised, of each reading: ``(N, 3, P)``.
 
         Args:
-            state: ``places (N, K, 2)`` and ``codes (N, K, Z)`` that are seen in pictures.
+            state: what an eye sees in pictures, ``places (N, K, 2)``, ``codes (N, K, Z)`` and ``gist (N, ...)``.
         """
-        seen = torch.cat([state["places"].flatten(1), state["codes"].flatten(1)], dim=1).float()
+        seen = torch.cat([state[name].flatten(1) for name in PICTURED], dim=1).float()
         # Half a degree is finer than half precision.
         with torch.autocast(seen.device.type, enabled=False):
             told: Tensor = self.tell(self.think((seen - self.middle) / self.spread))
@@ -99,7 +103,7 @@ class Posture(Head):
             batch: as of `posture_loss`. kind: how posture was normalised.
         """
         flat = _frames(batch)
-        seen = torch.cat([flat["places"].flatten(1), flat["codes"].flatten(1)], dim=1)
+        seen = torch.cat([flat[name].flatten(1) for name in PICTURED], dim=1)
         self.middle.copy_(seen.mean(dim=0))
         self.spread.copy_(seen.std(dim=0) + 1e-3)
         still = torch.zeros(1, self.shape.proprio)
@@ -143,4 +147,4 @@ def posture_loss(head: Posture, batch: Mapping[str, Tensor], generator: torch.Ge
 
 
 def _frames(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: batch[name].float().flatten(0, 1) for name in ("places", "codes", "proprio")}
+    return {name: batch[name].float().flatten(0, 1) for name in (*PICTURED, "proprio")}

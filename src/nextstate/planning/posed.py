@@ -35,8 +35,7 @@ class PostureDistance:
     @staticmethod
     @torch.no_grad()
     def of(posture: Posture, seen: Mapping[str, Tensor]) -> PostureDistance:
-        """For a goal as an eye sees it, ``places (B, K, 2)`` and ``codes (B, K, Z)``; raises `PlanningError` where no
-        posture shows in pictures."""
+        """For a goal as an eye sees it, see `Posture.forward`; raises `PlanningError` where no posture shows."""
         assert bool(posture.matters.any())
         return PostureDistance(posture, posture(seen))
 

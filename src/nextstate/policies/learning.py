@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,13 @@ class Recollection:
 
     Args:
         train, validation: windows of places, codes, posture, commands, and how much there is of each thing.
+        gist: ``(T, ...)``, what it says of each whole picture; empty where that was not kept.
     """
 
     model: StateModel
     train: Windows
     validation: Windows
+    gist: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def of(model: WorldModel, data: Path, seed: int = 0, show: Show | None = None) -> Recollection:
@@ -78,7 +80,14 @@ class Recollection:
         assert seen is not None
         seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
         kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
-        return Recollection(model, train.over(kept), validation.over(kept))
+        gist = {"gist": seen["gist"]} if "gist" in seen else {}
+        return Recollection(model, train.over(kept), validation.over(kept), gist)
+
+    def with_gist(self) -> Recollection:
+        """The same, in whose windows the gist of pictures can be seen too."""
+        sides = ((side, {**side.arrays, **self.gist}) for side in (self.train, self.validation))
+        train, validation = (side.over(arrays) for side, arrays in sides)
+        return replace(self, train=train, validation=validation)
 
     def of_first(self, episodes: int) -> Recollection:
         """Of the first training episodes alone; raises `SettingsError` where there are not so many."""
@@ -91,7 +100,9 @@ class Recollection:
         """Sizes of heads that read it."""
         arrays = self.train.arrays
         proprio = arrays["proprio"].shape[1] if "proprio" in arrays else 0
-        return HeadShape(arrays["places"].shape[1], arrays["codes"].shape[2], proprio, self.model.spec.action_size)
+        gist = int(np.prod(arrays["gist"].shape[1:])) if "gist" in arrays else 0
+        things, code = arrays["places"].shape[1], arrays["codes"].shape[2]
+        return HeadShape(things, code, proprio, self.model.spec.action_size, gist=gist)
 
 
 def learn(
@@ -103,6 +114,8 @@ def learn(
         show: told how many of how many seconds have passed.
     """
     kind, loss_of = HEADS[name]
+    if kind.gisted:
+        seen = seen.with_gist()
     device = seen.model.device
     dtype = choose_dtype("auto", device)
     torch.manual_seed(seed)
