@@ -19,12 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.models.language.graft import FELT, half_precision, size_of
+from nextstate.models.language.points import KERNELS, places
 from nextstate.models.language.words import ABSENT, Listed, instructed
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.models.stages import Stage
-
-KERNELS = ((5, 2), (3, 2), (3, 2), (3, 1))
-"""Of the convolutions: size and stride."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +143,6 @@ class Cloner(nn.Module):
             "vision": size_of(self.convolutions),
             "action": size_of(self.think),
         }
-
-
-def places(maps: Tensor) -> Tensor:
-    """Where each pixel of ``(N, C, H, W)`` lies, from -1 to 1: ``(N, 2, H, W)``."""
-    height, width = maps.shape[-2:]
-    down, right = (torch.linspace(-1, 1, size, device=maps.device) for size in (height, width))
-    grid = torch.stack([right.expand(height, width), down[:, None].expand(height, width)])
-    return grid.expand(len(maps), 2, height, width)
 
 
 def clone_loss(

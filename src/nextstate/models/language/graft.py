@@ -16,11 +16,12 @@ from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm, Past
 from nextstate.models.language.eye import SIDE, Eye
 from nextstate.models.language.packages import LITE0, SMOLLM2, part
+from nextstate.models.language.points import TOGETHER, Points
 from nextstate.models.language.words import Listed, Pieces, Words, instructed
 from nextstate.models.protocol import WorldModelSpec
 
 SEEN = SIDE**2
-"""Tokens of a picture."""
+"""Tokens that the eye makes of a picture."""
 
 FELT = ("proprio", "touch")
 
@@ -41,6 +42,7 @@ class Sizes:
         words: longest instruction in tokens. scripts: that instructions were in, when it learned.
         vocabulary: words that a backbone that starts fresh can read.
         taps, magnified: of the eye.
+        points: that are followed to the pixel beside what the eye sees, see `Points`; 0 for none.
     """
 
     pretrained: bool = True
@@ -60,6 +62,7 @@ class Sizes:
     vocabulary: tuple[str, ...] = ()
     taps: tuple[int, ...] = (4, 10)
     magnified: int = 2
+    points: int = 0
 
 
 PRESETS: dict[str, Sizes] = {
@@ -118,6 +121,7 @@ class Grafted(nn.Module):
         self._freeze()
         self.project = nn.Linear(eye.size, width)
         self.place = nn.Parameter(0.3 * torch.randn(SEEN, width))
+        self.points = Points(sizes.points, width) if sizes.points else None
         self.feel = nn.ModuleDict(
             {
                 n: nn.Sequential(
@@ -162,6 +166,11 @@ class Grafted(nn.Module):
         with torch.no_grad():
             return eye(rgb)  # type: ignore[no-any-return]
 
+    @property
+    def seen(self) -> int:
+        """Tokens of a picture."""
+        return SEEN + (self.options.points // TOGETHER)
+
     def embedded(self, words: Tensor) -> Tensor:
         """Token numbers ``(N, L)`` to ``(N, L, W)``."""
         found: Tensor = self._ready(self._backbone[0]).embed(words.clamp_min(0)).float()
@@ -174,9 +183,11 @@ class Grafted(nn.Module):
             states: ``rgb (N, H, W, 3)``, or ``features`` of it as of `look`, and senses ``(N, *shape)``.
         """
         features = states["features"].float() if "features" in states else self.look(states["rgb"])
-        seen = self.project(features) + self.place
+        seen = [self.project(features) + self.place]
+        if self.points is not None:
+            seen.append(self.points(states["rgb"]))
         felt = [self.feel[n](self.spec.modalities[n].normalise(states[n]).flatten(1))[:, None] for n in self.senses]
-        told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
+        told: Tensor = self.loudness * self.level(torch.cat([*seen, *felt, *more], dim=1))
         return told
 
     def read_through(
@@ -214,7 +225,7 @@ class Grafted(nn.Module):
         """Parameters by owner of what is here, frozen ones too."""
         count = {
             "language": size_of(self._backbone[0], *self.adapters),
-            "vision": size_of(self._eye[0], self.project) + self.place.numel(),
+            "vision": size_of(self._eye[0], self.project, *([self.points] if self.points else [])) + self.place.numel(),
         }
         senses = {"proprioception": "proprio", "touch": "touch"}
         return count | {o: size_of(self.feel[n]) for o, n in senses.items() if n in self.feel}
@@ -229,6 +240,8 @@ class Grafted(nn.Module):
             )
         if self.options.backbone not in ("frozen", "lora", "trained"):
             raise UnknownNameError("way to learn of the backbone", self.options.backbone, ("frozen", "lora", "trained"))
+        if self.options.points % TOGETHER or self.options.points < 0:
+            raise SettingsError(f"points={self.options.points}: give a multiple of {TOGETHER}, or 0.")
         if not 0 < self.options.graft < 1:
             raise SettingsError(f"graft={self.options.graft}: it is a share of the run, between 0 and 1.")
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nextstate.models.language.backbone import Norm, Past
 from nextstate.models.language.expert import Expert
-from nextstate.models.language.graft import SEEN, Grafted, Sizes, size_of
+from nextstate.models.language.graft import Grafted, Sizes, size_of
 from nextstate.models.language.words import ABSENT
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.models.stages import Stage, stage_at
@@ -18,8 +18,8 @@ from nextstate.models.stages import Stage, stage_at
 class Vla(Grafted):
     """A vision-language-action model: commands from a picture, what the body feels, and an instruction.
 
-    The sequence is ``[words, 16 tokens of the picture, one token for each sense of the body]``. Words come first, so
-    that looking can depend on what is asked. The expert reads the tokens at three depths of the backbone.
+    The sequence is ``[words, tokens of the picture, one token for each sense of the body]``. Words come first, so that
+    looking can depend on what is asked. The expert reads the tokens at three depths of the backbone.
     """
 
     about = "A policy that follows instructions: a vision-language-action model. It foresees nothing."
@@ -51,7 +51,7 @@ class Vla(Grafted):
             absent = torch.cat([words == ABSENT, absent], dim=1)
             found = self.read_through(torch.cat([self.embedded(words), grafts], dim=1), absent, self.reads)
         read = self.read(torch.cat([norm(x) for norm, x in zip(self.read_norms, found, strict=True)], dim=-1))
-        kinds = torch.tensor([words.shape[1], SEEN, len(self.senses)], device=read.device)
+        kinds = torch.tensor([words.shape[1], self.seen, len(self.senses)], device=read.device)
         return read + self.kinds.repeat_interleave(kinds, dim=0), absent
 
     @property
@@ -83,7 +83,8 @@ class Vla(Grafted):
         A backbone that learns throughout has one stage, on what a frozen eye saw once.
         """
         if self.trained_backbone or self.options.looks:
-            return (Stage("graft", 1.0, graft_loss, recalled=not self.options.looks),)
+            once = not (self.options.looks or self.options.points)
+            return (Stage("graft", 1.0, graft_loss, recalled=once),)
         act = Stage("act", 1 - self.options.graft, act_loss, windows=4.0, recalled=True)
         return Stage("graft", self.options.graft, graft_loss), act
 
@@ -102,7 +103,7 @@ class Vla(Grafted):
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Two operations for each weight and token, once forward and once or twice back; the eye aside."""
         stage = self.stages[stage_at(self.stages, progress)[0]]
-        length = self.options.words + SEEN + len(self.senses)
+        length = self.options.words + self.seen + len(self.senses)
         acting = size_of(self.expert.layers) * (length + self.options.draws * self.options.chunk)
         return batch_size * stage.windows * ((0.0 if stage.recalled else self.through(length)) + 3 * acting)
 

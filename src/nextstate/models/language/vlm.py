@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.models.language.graft import SEEN, Grafted, Sizes, size_of
+from nextstate.models.language.graft import Grafted, Sizes, size_of
 from nextstate.models.language.words import ABSENT
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.models.stages import Stage
@@ -78,7 +78,7 @@ class Vlm(Grafted):
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Of the backbone alone."""
-        length = SEEN + len(self.senses) + len(self.when) + self.options.words
+        length = self.seen + len(self.senses) + len(self.when) + self.options.words
         return batch_size * self.through(length)
 
     def owners(self) -> dict[str, int]:
