@@ -14,12 +14,20 @@ from nextstate import policies
 from nextstate.cli import main
 from nextstate.data import open_cache
 from nextstate.data.instructed import InstructedFrames
-from nextstate.errors import CheckpointError, DatasetError, InstructionError, MissingExtraError, PlanningError
+from nextstate.errors import (
+    CheckpointError,
+    DatasetError,
+    InstructionError,
+    MissingExtraError,
+    PlanningError,
+    SettingsError,
+)
 from nextstate.modalities import Proprio, Rgb, Touch
 from nextstate.models import WorldModelSpec, build_any
 from nextstate.models.language import Vla, packages
 from nextstate.models.language.backbone import Llama, LlamaShape
 from nextstate.models.language.eye import Eye
+from nextstate.models.language.points import Points
 from nextstate.models.language.words import Listed, Pieces, instructed, listed
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from recordings import make_dataset
@@ -104,7 +112,7 @@ def test_commands_depend_on_words_picture_and_body() -> None:
         assert not torch.equal(model.draw(changed, torch.Generator().manual_seed(0)), drawn), name
 
 
-@pytest.mark.parametrize("options", [{}, {"backbone": "trained", "looks": True}, {"backbone": "lora"}])
+@pytest.mark.parametrize("options", [{}, {"backbone": "trained", "looks": True}, {"backbone": "lora", "points": 8}])
 def test_a_loaded_rival_does_the_same(tmp_path: Path, options: dict[str, object]) -> None:
     model = tiny(**options).eval()
     save_pretrained(model, tmp_path / "model", {})
@@ -118,6 +126,18 @@ def test_a_loaded_rival_does_the_same(tmp_path: Path, options: dict[str, object]
         policies.load(tmp_path / "model", goal=observation)
     with pytest.raises(PlanningError, match="either"):
         policies.load(tmp_path / "model")
+
+
+def test_points_follow_what_moves() -> None:
+    torch.manual_seed(0)
+    points = Points(8, 16)
+    picture = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    spotted, moved = picture.clone(), picture.clone()
+    spotted[:, 4:8, 4:8], moved[:, 4:8, 5:9] = 255, 255
+    told, then = points(spotted), points(moved)
+    assert told.shape == (1, 2, 16) and not torch.allclose(told, then, atol=1e-5)
+    with pytest.raises(SettingsError, match="points=6: give a multiple of 4"):
+        tiny(points=6)
 
 
 def test_instructions_that_cannot_be_followed() -> None:
@@ -195,7 +215,8 @@ def test_frames_carry_the_words_of_their_episode_and_the_commands_that_follow(tm
 
 
 @pytest.mark.parametrize(
-    "options", [("backbone=trained",), ("backbone=trained", "looks=true"), ("backbone=lora", "graft=0.6")]
+    "options",
+    [("backbone=trained", "points=8"), ("backbone=trained", "looks=true"), ("backbone=lora", "graft=0.6", "points=8")],
 )
 def test_the_command_trains_it_and_goes_on(tmp_path: Path, options: tuple[str, ...]) -> None:
     make_dataset(tmp_path / "data", episodes=40, length=10)
