@@ -9,6 +9,7 @@ import pytest
 
 from nextstate.cli import main
 from nextstate.studies.decoding import DECODERS, needed_heads, says
+from recordings import make_dataset
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,6 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     assert main([*options, "--heads", "inverse", "guide"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out
     assert main([*options, "--heads", "wish"]) == 2
+    make_dataset(tmp_path / "others", episodes=3, length=8)
+    assert main(["guide", "--model", "push", "--data", str(tmp_path / "others")]) == 2
+    assert "but push-small knows it as" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from nextstate.data.cache import Cache
 from nextstate.errors import DatasetError, SettingsError, UnknownNameError
+from nextstate.modalities import Modality
 
 
 def part_of(cache: Cache, first: int, last: int | None = None) -> Cache:
@@ -74,4 +75,27 @@ def require_commands(cache: Cache, where: Path | str, what: str) -> None:
             f"{where} is silent: it says what was seen and not what was done, which {what} takes. Give a dataset with "
             "an 'action', or learn from this one with `nextstate pretrain --silent` (beside a labelled one), or "
             "--silent-by latent (alone)."
+        )
+
+
+def require_senses(
+    cache: Cache, where: Path | str, senses: Mapping[str, Modality], action_size: int, whose: str
+) -> None:
+    """Raises `DatasetError` for a dataset that lacks a sense of a model, or is of another body.
+
+    Args:
+        senses, action_size: that the model knows. whose: its name.
+    """
+    for name, kind in senses.items():
+        found = cache.state_spec.get(name)
+        if found is None or tuple(found.shape) != tuple(kind.shape):
+            has = "is not there" if found is None else f"has shape {tuple(found.shape)}"
+            raise DatasetError(
+                f"{where}: {name} {has}, but {whose} knows it as {tuple(kind.shape)}; give a dataset of the same "
+                "body and picture size as it was trained on."
+            )
+    if cache.action_size != action_size:
+        raise DatasetError(
+            f"{where}: commands of {cache.action_size} numbers, but {whose} knows {action_size}; give a dataset of the "
+            "same body."
         )

@@ -57,6 +57,11 @@ class Head(nn.Module):
         self.shape = shape
 
     @classmethod
+    def asked_for(cls) -> str:
+        """Option of the command that makes one, by which it is asked for."""
+        return f" --heads {cls.name}" if cls.learned_by == Head.learned_by else ""
+
+    @classmethod
     def file(cls) -> str:
         """Name of its file in the folder of a model."""
         return f"{cls.name}.safetensors"
@@ -94,7 +99,8 @@ class Head(nn.Module):
         path = folder / cls.file()
         if not path.is_file():
             raise CheckpointError(
-                f"there is no {path}; make one with `{cls.learned_by} --model {folder} --data DATASET`."
+                f"there is no {path}; make one with `{cls.learned_by}{cls.asked_for()} --model {folder} --data "
+                "DATASET`."
             )
         try:
             with safetensors.safe_open(str(path), "pt") as file:
@@ -107,7 +113,7 @@ class Head(nn.Module):
             return found.eval()
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
             raise CheckpointError(
-                f"{path}: not a {cls.name} ({error}); make it again with `{cls.learned_by}`."
+                f"{path}: not a {cls.name} ({error}); make it again with `{cls.learned_by}{cls.asked_for()}`."
             ) from error
 
 

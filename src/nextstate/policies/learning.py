@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nextstate.data import Windows, open_cache
-from nextstate.data.parts import require_commands
+from nextstate.data.parts import require_commands, require_senses
 from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
 from nextstate.models.heads import Head, HeadShape
@@ -66,12 +66,13 @@ class Recollection:
         """Looks at every frame once.
 
         Raises:
-            PlanningError: for a model that outlines no things.
+            PlanningError: for a model that outlines no things. DatasetError: for a dataset of another body.
         """
         if not isinstance(model, StateModel):
             raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
         cache = open_cache(data)
         require_commands(cache, data, "learning a head")
+        require_senses(cache, data, model.spec.modalities, model.spec.action_size, model.spec.name)
         length = min(LONGEST, int(cache.lengths.min()) - 1)
         names = list(model.spec.modalities)
         whole, train, validation = (Windows(cache, length + 1, split, seed, names) for split in SPLITS)
