@@ -73,6 +73,9 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     capsys.readouterr()
     assert main([*options, "--heads", "inverse", "guide"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out
+    away = [str(data / ".." / data.name) if word == str(data) else word for word in options]
+    assert main([*away, "--heads", "inverse"]) == 0
+    assert "were learned with these settings" in capsys.readouterr().out
     assert main([*options, "--heads", "wish"]) == 2
     make_dataset(tmp_path / "others", episodes=3, length=8)
     assert main(["guide", "--model", "push", "--data", str(tmp_path / "others")]) == 2

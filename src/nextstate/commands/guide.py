@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
 
 
 def learned_before(kind: type[Head], folder: Path, settings: Mapping[str, object]) -> bool:
-    """Whether a head of this version is there that was learned with the same settings."""
+    """Whether a head of this version is there that was learned with the same settings, however the dataset is named."""
     import json
 
     from nextstate.errors import CheckpointError
@@ -95,6 +95,8 @@ def learned_before(kind: type[Head], folder: Path, settings: Mapping[str, object
     try:
         kind.load(folder)
         record = json.loads((folder / kind.file()).with_suffix(".json").read_text(encoding="utf-8"))
-        return bool(record["settings"] == settings)
+        before: dict[str, object] = record["settings"]
+        here, there = (Path(str(told["data"])).resolve() for told in (settings, before))
+        return here == there and before == {**settings, "data": before["data"]}
     except (CheckpointError, OSError, ValueError, KeyError, TypeError):
         return False
