@@ -95,8 +95,10 @@ def learned_before(kind: type[Head], folder: Path, settings: Mapping[str, object
     try:
         kind.load(folder)
         record = json.loads((folder / kind.file()).with_suffix(".json").read_text(encoding="utf-8"))
-        before: dict[str, object] = record["settings"]
-        here, there = (Path(str(told["data"])).resolve() for told in (settings, before))
-        return here == there and before == {**settings, "data": before["data"]}
-    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
+        mine, before = (
+            {name: Path(str(value)).resolve() if name == "data" else value for name, value in told.items()}
+            for told in (settings, record["settings"])
+        )
+        return mine == before
+    except (CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
