@@ -27,23 +27,24 @@ class PostureDistance:
 
     Args:
         posture: reads pictures. told: what it read off the goal's, ``(B or 1, 3, P)``.
+        shows: ``(P,)``, 1 for readings that show in pictures.
     """
 
     posture: Posture
     told: Tensor
+    shows: Tensor
 
     @staticmethod
     @torch.no_grad()
     def of(posture: Posture, seen: Mapping[str, Tensor]) -> PostureDistance:
         """For a goal as an eye sees it, see `Posture.forward`; raises `PlanningError` where no posture shows."""
-        assert bool(posture.matters.any())
-        return PostureDistance(posture, posture(seen))
+        return PostureDistance(posture, posture(seen), posture.matters)
 
     def __call__(self, future: Future) -> Tensor:
         told = self.told[future.rows] if len(self.told) > 1 else self.told
         # From where it is now: an arm that goes round goes the shorter way.
         now = felt(future.model, future.start.map(lambda tensor: tensor[:, None]))[:, 0]
-        shows = self.posture.matters
+        shows = self.shows
         goal = ((now + self.posture.gap(now, told)) * shows)[:, None]
         gap = (felt(future.model, future.beliefs) - goal) / PACE
         weight = shows + REST * (1 - shows)
