@@ -81,6 +81,6 @@ def test_what_shows_nowhere_leads_nowhere(tmp_path: Path, read: Posture) -> None
     read.save(tmp_path)
     assert torch.equal(Posture.load(tmp_path).shows, read.shows)
     with pytest.raises(PlanningError, match="no posture can be read"):
-        PostureDistance.of(Posture(SHAPE), {"places": torch.zeros(1, 2, 2), "codes": torch.zeros(1, 2, 1)})
+        PostureDistance.of(Posture(SHAPE), {name: values[0] for name, values in frames(8, 4).items()})
     with pytest.raises(PlanningError, match="feels no posture"):
         Posture(HeadShape(things=2, code=1, proprio=0, action=1))

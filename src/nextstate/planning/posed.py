@@ -38,7 +38,8 @@ class PostureDistance:
     @torch.no_grad()
     def of(posture: Posture, seen: Mapping[str, Tensor]) -> PostureDistance:
         """For a goal as an eye sees it, see `Posture.forward`; raises `PlanningError` where no posture shows."""
-        return PostureDistance(posture, posture(seen), posture.matters)
+        shows = posture.matters
+        return PostureDistance(posture, posture(seen), shows)
 
     def __call__(self, future: Future) -> Tensor:
         told = self.told[future.rows] if len(self.told) > 1 else self.told
