@@ -27,7 +27,7 @@ from nextstate.models import WorldModelSpec, build_any
 from nextstate.models.language import Vla, packages
 from nextstate.models.language.backbone import Llama, LlamaShape
 from nextstate.models.language.eye import Eye
-from nextstate.models.language.points import Points
+from nextstate.models.language.points import Points, located
 from nextstate.models.language.words import Listed, Pieces, instructed, listed
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from recordings import make_dataset
@@ -112,7 +112,7 @@ def test_commands_depend_on_words_picture_and_body() -> None:
         assert not torch.equal(model.draw(changed, torch.Generator().manual_seed(0)), drawn), name
 
 
-@pytest.mark.parametrize("options", [{}, {"backbone": "trained", "looks": True}, {"backbone": "lora", "points": 8}])
+@pytest.mark.parametrize("options", [{}, {"backbone": "trained", "looks": True}, {"backbone": "lora", "points": 0}])
 def test_a_loaded_rival_does_the_same(tmp_path: Path, options: dict[str, object]) -> None:
     model = tiny(**options).eval()
     save_pretrained(model, tmp_path / "model", {})
@@ -128,16 +128,41 @@ def test_a_loaded_rival_does_the_same(tmp_path: Path, options: dict[str, object]
         policies.load(tmp_path / "model")
 
 
-def test_points_follow_what_moves() -> None:
+def test_points_follow_what_moves_and_what_is_spoken_of() -> None:
     torch.manual_seed(0)
-    points = Points(8, 16)
-    picture = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
-    spotted, moved = picture.clone(), picture.clone()
-    spotted[:, 4:8, 4:8], moved[:, 4:8, 5:9] = 255, 255
-    told, then = points(spotted), points(moved)
-    assert told.shape == (1, 2, 16) and not torch.allclose(told, then, atol=1e-5)
+    points = Points(8, 3, 5, 16)
+    maps, said = torch.zeros(1, 3, 8, 8), torch.ones(1, 5)
+    spotted, moved = maps.clone(), maps.clone()
+    spotted[..., 1, 1], moved[..., 1, 2] = 1.0, 1.0
+    told = points(spotted, said)
+    assert told.shape == (1, 2, 16)
+    assert not torch.allclose(told, points(moved, said), atol=1e-3)
+    assert not torch.allclose(told, points(spotted, -said), atol=1e-3)
+    right, down = located(moved)
+    assert torch.allclose(right, right.new_tensor([[2 * 2 / 7 - 1] * 3]), atol=0.15) and bool((right > down).all())
     with pytest.raises(SettingsError, match="points=6: give a multiple of 4"):
         tiny(points=6)
+
+
+def test_the_finest_map_comes_back_from_tokens() -> None:
+    torch.manual_seed(0)
+    eye = Eye((1, 4), 1, 64)
+    picture = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    x = picture.permute(0, 3, 1, 2).float().sub(127.0).div(128.0)
+    finest = eye.maps(x.contiguous(memory_format=torch.channels_last), (1, 4))[0]
+    assert torch.allclose(eye.finest_map(eye(picture)), finest, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["frozen", "trained"])
+def test_where_nothing_is_felt_nothing_is_copied(backbone: str) -> None:
+    model = tiny(backbone=backbone)
+    given = states(model) | {"numb": torch.tensor([True, False])}
+    drawn = model.draw(given, torch.Generator().manual_seed(0))
+    felt = {**given, "proprio": given["proprio"] + 1.0, "touch": 1 - given["touch"]}
+    changed = model.draw(felt, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn[0], changed[0]) and not torch.equal(drawn[1], changed[1])
+    with pytest.raises(SettingsError, match="numb=2: it is a share"):
+        tiny(numb=2)
 
 
 def test_instructions_that_cannot_be_followed() -> None:
@@ -216,7 +241,7 @@ def test_frames_carry_the_words_of_their_episode_and_the_commands_that_follow(tm
 
 @pytest.mark.parametrize(
     "options",
-    [("backbone=trained", "points=8"), ("backbone=trained", "looks=true"), ("backbone=lora", "graft=0.6", "points=8")],
+    [("backbone=trained", "points=0"), ("backbone=trained", "looks=true"), ("backbone=lora", "graft=0.6")],
 )
 def test_the_command_trains_it_and_goes_on(tmp_path: Path, options: tuple[str, ...]) -> None:
     make_dataset(tmp_path / "data", episodes=40, length=10)

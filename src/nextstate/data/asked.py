@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ class AskedFrames:
     ) -> None:
         self.arrays, self.seed = arrays, seed
         self._rows, self._plans, self._words, self._answers = rows, plans, words, answers
+        self._own: Mapping[str, np.ndarray] = {}
 
     @property
     def rows(self) -> int:
@@ -48,5 +50,17 @@ class AskedFrames:
         """The questions of these numbers."""
         chosen = np.asarray(numbers)
         found = {name: np.asarray(array[self._rows[chosen]]) for name, array in self.arrays.items()}
+        found |= {name: array[chosen] for name, array in self._own.items()}
         plan = self._plans[chosen]
         return {**found, "plan": plan, "action": plan, "words": self._words[chosen], "answer": self._answers[chosen]}
+
+    def frames(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """The frames of `count` questions from `first` on, or of as many as there are."""
+        rows = self._rows[first : first + count]
+        return {name: np.asarray(array[rows]) for name, array in self.arrays.items()}
+
+    def over(self, arrays: Mapping[str, np.ndarray], keep: Sequence[str] = ()) -> AskedFrames:
+        """The same questions about other arrays ``(M, ...)``, and about those of its own to keep."""
+        other = copy.copy(self)
+        other._own, other.arrays = arrays, {name: self.arrays[name] for name in keep}
+        return other

@@ -115,7 +115,7 @@ def acted(model: Vla, asked: Asked, instruction: str) -> np.ndarray:
             with model.precision():
                 memory, _ = model.memory(batch)
             plan = torch.from_numpy(asked.cases.plan[chunk]).float().flatten(1)
-            seen_tokens = memory[:, len(words) :].float()
+            seen_tokens = memory[:, -model.shown :].float()
             found.append(torch.cat([seen_tokens.flatten(1), plan], dim=1).cpu().numpy())
     return np.asarray(np.concatenate(found)[places])
 

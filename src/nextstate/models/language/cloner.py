@@ -18,11 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.models.language.graft import FELT, half_precision, size_of
-from nextstate.models.language.points import KERNELS, places
+from nextstate.models.language.graft import FELT, half_precision, numbed, size_of
+from nextstate.models.language.points import located, places
 from nextstate.models.language.words import ABSENT, Listed, instructed
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.models.stages import Stage
+
+KERNELS = ((5, 2), (3, 2), (3, 2), (3, 1))
+"""Of the convolutions: size and stride."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class ClonerSizes:
     """Sizes of a `Cloner`: channels, width of what follows, commands told at once, longest instruction in words.
 
     Args:
+        numb: as of `nextstate.models.language.graft.Sizes`.
         scripts, vocabulary: of the instructions that it learned from.
     """
 
@@ -37,6 +41,7 @@ class ClonerSizes:
     width: int = 256
     chunk: int = 8
     words: int = 16
+    numb: float = 0.5
     scripts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
 
@@ -81,7 +86,7 @@ class Cloner(nn.Module):
         """Commands ``(N, chunk, A)`` in [-1, 1].
 
         Args:
-            states: ``rgb (N, H, W, 3)``, senses ``(N, *shape)``, ``words (N, L)``.
+            states: ``rgb (N, H, W, 3)``, senses ``(N, *shape)``, ``words (N, L)``, and if need be ``numb (N,)``.
         """
         words = states["words"]
         said = (self.say(words.clamp_min(0)) * (words != ABSENT)[..., None]).sum(dim=1)
@@ -90,10 +95,10 @@ class Cloner(nn.Module):
         for convolve, norm, modulate in zip(self.convolutions, self.norms, self.modulate, strict=True):
             scale, shift = modulate(said)[..., None, None].chunk(2, dim=1)
             x = F.silu(norm(convolve(x)) * (1 + scale) + shift)
-        where = x.float().flatten(2).softmax(dim=-1)
-        located = (where[:, :, None] * places(x).flatten(2)[:, None]).sum(dim=-1).flatten(1)
         felt = [self.spec.modalities[n].normalise(states[n]).flatten(1) for n in self.senses]
-        told: Tensor = self.think(torch.cat([located, x.amax(dim=(2, 3)), said, *felt], dim=1))
+        if "numb" in states:
+            felt = [sense * ~states["numb"][:, None] for sense in felt]
+        told: Tensor = self.think(torch.cat([*located(x), x.amax(dim=(2, 3)), said, *felt], dim=1))
         return told.float().tanh().view(-1, self.options.chunk, self.spec.action_size)
 
     @torch.no_grad()
@@ -148,5 +153,6 @@ class Cloner(nn.Module):
 def clone_loss(
     model: Cloner, batch: dict[str, Tensor], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
-    loss = F.mse_loss(model(batch), batch["action"].float())
+    numb = numbed(len(batch["action"]), model.options.numb, generator)
+    loss = F.mse_loss(model({**batch, "numb": numb}), batch["action"].float())
     return {"loss": loss, "commands": loss}

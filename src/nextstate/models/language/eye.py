@@ -20,6 +20,9 @@ class Eye(Trunk):
     Args:
         taps: numbers of blocks whose maps are looked at, increasing.
         magnified: by how much pictures are enlarged first: it was trained on larger ones.
+
+    Attributes:
+        size: of what a token says, of which the first `finest` are the finest map, with `detail` channels.
     """
 
     def __init__(self, taps: Sequence[int], magnified: int, picture: int) -> None:
@@ -30,7 +33,7 @@ class Eye(Trunk):
             side = -(-side // stride)
             if number in taps:
                 channels.append(out * (max(side // SIDE, 1)) ** 2)
-        self.size = sum(channels)
+        self.size, self.finest, self.detail = sum(channels), channels[0], BLOCKS[min(taps)][0]
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Pictures ``(N, H, W, 3)`` uint8 to ``(N, 16, size)``: every patch at full detail."""
@@ -38,6 +41,11 @@ class Eye(Trunk):
         if self.magnified > 1:
             x = F.interpolate(x, scale_factor=self.magnified, mode="bilinear")
         return torch.cat([patches(maps) for maps in self.maps(x, self.taps)], dim=-1)
+
+    def finest_map(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(N, 16, size)`` back to the finest map that was looked at, ``(N, detail, S, S)``."""
+        patch = tokens[..., : self.finest].transpose(1, 2).reshape(len(tokens), self.finest, SIDE, SIDE)
+        return F.pixel_shuffle(patch, round((self.finest / self.detail) ** 0.5))
 
 
 def patches(maps: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from nextstate.models.language.backbone import Adapter, Llama, LlamaShape, Norm,
 from nextstate.models.language.eye import SIDE, Eye
 from nextstate.models.language.packages import LITE0, SMOLLM2, part
 from nextstate.models.language.points import TOGETHER, Points
-from nextstate.models.language.words import Listed, Pieces, Words, instructed
+from nextstate.models.language.words import ABSENT, Listed, Pieces, Words, instructed
 from nextstate.models.protocol import WorldModelSpec
 
 SEEN = SIDE**2
@@ -42,7 +42,10 @@ class Sizes:
         words: longest instruction in tokens. scripts: that instructions were in, when it learned.
         vocabulary: words that a backbone that starts fresh can read.
         taps, magnified: of the eye.
-        points: that are followed to the pixel beside what the eye sees, see `Points`; 0 for none.
+        points: that are followed over the eye's finest maps, see `Points`; 0 for none.
+        numb: share of frames, while commands are learned, at which the body feels nothing. What a body does just now
+            says what it was told, and a policy that may copy itself hardly looks (de Haan et al. 2019,
+            https://arxiv.org/abs/1905.11979).
     """
 
     pretrained: bool = True
@@ -55,25 +58,25 @@ class Sizes:
     width: int = 256
     depth: int = 4
     chunk: int = 8
-    draws: int = 4
+    draws: int = 2
     graft: float = 0.5
     words: int = 16
     scripts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     taps: tuple[int, ...] = (4, 10)
     magnified: int = 2
-    points: int = 0
+    points: int = 64
+    numb: float = 0.5
 
 
 PRESETS: dict[str, Sizes] = {
     "smollm2": Sizes(),
     "equal": Sizes(
         pretrained=False,
-        looks=True,
         layers=4,
         shape=(96, 3, 1, 192),
         backbone="trained",
-        width=92,
+        width=88,
         depth=4,
         taps=(4,),
         magnified=1,
@@ -87,6 +90,7 @@ PRESETS: dict[str, Sizes] = {
         depth=1,
         taps=(2,),
         magnified=1,
+        points=8,
         chunk=4,
     ),
 }
@@ -121,7 +125,7 @@ class Grafted(nn.Module):
         self._freeze()
         self.project = nn.Linear(eye.size, width)
         self.place = nn.Parameter(0.3 * torch.randn(SEEN, width))
-        self.points = Points(sizes.points, width) if sizes.points else None
+        self.points: Points | None = None
         self.feel = nn.ModuleDict(
             {
                 n: nn.Sequential(
@@ -166,10 +170,26 @@ class Grafted(nn.Module):
         with torch.no_grad():
             return eye(rgb)  # type: ignore[no-any-return]
 
+    def follows(self, width: int) -> Points | None:
+        """What follows points, in tokens of some width; None if it is not to."""
+        eye = self._eye[0]
+        return Points(self.options.points, eye.detail, self.shape.width, width) if self.options.points else None
+
     @property
-    def seen(self) -> int:
-        """Tokens of a picture."""
-        return SEEN + (self.options.points // TOGETHER)
+    def pointed(self) -> int:
+        """Tokens of points."""
+        return self.options.points // TOGETHER
+
+    def point(self, features: Tensor, words: Tensor) -> list[Tensor]:
+        """Tokens of points ``(N, points / 4, W)`` in what was seen ``(N, 16, F)``, or none; words are ``(N, L)``."""
+        if self.points is None:
+            return []
+        said = (self.embedded(words) * (words != ABSENT)[..., None]).sum(dim=1)
+        return [self.points(self._eye[0].finest_map(features), said * said.square().mean(-1, True).add(1e-9).rsqrt())]
+
+    def features(self, states: Mapping[str, Tensor]) -> Tensor:
+        """What was seen ``(N, 16, features)``: as it is given, or looked at now."""
+        return states["features"].float() if "features" in states else self.look(states["rgb"])
 
     def embedded(self, words: Tensor) -> Tensor:
         """Token numbers ``(N, L)`` to ``(N, L, W)``."""
@@ -182,12 +202,9 @@ class Grafted(nn.Module):
         Args:
             states: ``rgb (N, H, W, 3)``, or ``features`` of it as of `look`, and senses ``(N, *shape)``.
         """
-        features = states["features"].float() if "features" in states else self.look(states["rgb"])
-        seen = [self.project(features) + self.place]
-        if self.points is not None:
-            seen.append(self.points(states["rgb"]))
+        seen = self.project(self.features(states)) + self.place
         felt = [self.feel[n](self.spec.modalities[n].normalise(states[n]).flatten(1))[:, None] for n in self.senses]
-        told: Tensor = self.loudness * self.level(torch.cat([*seen, *felt, *more], dim=1))
+        told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
         return told
 
     def read_through(
@@ -242,6 +259,8 @@ class Grafted(nn.Module):
             raise UnknownNameError("way to learn of the backbone", self.options.backbone, ("frozen", "lora", "trained"))
         if self.options.points % TOGETHER or self.options.points < 0:
             raise SettingsError(f"points={self.options.points}: give a multiple of {TOGETHER}, or 0.")
+        if not 0 <= self.options.numb <= 1:
+            raise SettingsError(f"numb={self.options.numb}: it is a share of frames, from 0 to 1.")
         if not 0 < self.options.graft < 1:
             raise SettingsError(f"graft={self.options.graft}: it is a share of the run, between 0 and 1.")
 
@@ -275,6 +294,11 @@ def _backbone_shape(options: Sizes) -> LlamaShape:
         return replace(SMOLLM2_SHAPE, layers=options.layers)
     width, heads, groups, hidden = options.shape
     return LlamaShape(width, options.layers, heads, groups, hidden, Listed(options.vocabulary).size)
+
+
+def numbed(count: int, share: float, generator: torch.Generator) -> Tensor:
+    """At which of so many frames nothing is felt, ``(count,)``."""
+    return torch.rand(count, generator=generator, device=generator.device) < share
 
 
 def size_of(*modules: nn.Module) -> int:

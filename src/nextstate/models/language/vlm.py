@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.models.language.graft import Grafted, Sizes, size_of
+from nextstate.models.language.graft import SEEN, Grafted, Sizes, size_of
 from nextstate.models.language.words import ABSENT
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.models.stages import Stage
@@ -22,7 +22,8 @@ ANSWERS = ("no", "yes")
 class Vlm(Grafted):
     """A vision-language model: the next word after a question about a picture, a body, and commands to come.
 
-    The sequence is ``[16 tokens of the picture, senses of the body, plan, question]``; the answer is the next word.
+    The sequence is ``[16 tokens of the picture, senses of the body, points, plan, question]``; the answer is the next
+    word. Points depend on the question.
     """
 
     about = "A vision-language model: it answers questions about a state and a plan with yes or no."
@@ -30,6 +31,7 @@ class Vlm(Grafted):
     def __init__(self, spec: WorldModelSpec, preset: str, sizes: Sizes) -> None:
         super().__init__(spec, preset, sizes)
         width = self.shape.width
+        self.points = self.follows(width)
         self.plan = nn.Linear(STRIDE * spec.action_size, width)
         self.when = nn.Parameter(0.3 * torch.randn(-(-spec.horizon // STRIDE), width))
 
@@ -43,7 +45,9 @@ class Vlm(Grafted):
         words, plan = states["words"], states["plan"]
         pairs = F.pad(plan, (0, 0, 0, -plan.shape[1] % STRIDE))
         pairs = pairs.reshape(len(plan), -1, STRIDE * plan.shape[2])
-        grafts = self.grafts(states, self.plan(pairs) + self.when[: pairs.shape[1]])
+        features = self.features(states)
+        planned = self.plan(pairs) + self.when[: pairs.shape[1]]
+        grafts = self.grafts({**states, "features": features}, *self.point(features, words), planned)
         tokens = torch.cat([grafts, self.embedded(words)], dim=1)
         absent = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         absent[:, grafts.shape[1] :] = words == ABSENT
@@ -66,11 +70,11 @@ class Vlm(Grafted):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return (Stage("answer", 1.0, answer_loss),)
+        return (Stage("answer", 1.0, answer_loss, recalled=not self.options.looks),)
 
     def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Never called: its one stage learns from pictures."""
-        raise NotImplementedError
+        """What a frozen eye saw once, and what is felt."""
+        return self.looked(states)
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Surprise at the answer, among all words; see `nextstate.data.asked` for what a batch holds."""
@@ -78,7 +82,7 @@ class Vlm(Grafted):
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Of the backbone alone."""
-        length = self.seen + len(self.senses) + len(self.when) + self.options.words
+        length = SEEN + self.pointed + len(self.senses) + len(self.when) + self.options.words
         return batch_size * self.through(length)
 
     def owners(self) -> dict[str, int]:
