@@ -17,15 +17,18 @@ from nextstate.acting.ways import Fixed
 from nextstate.commands.follow import Config, check, name_of
 from nextstate.data import open_cache
 from nextstate.data.instructed import InstructedFrames, silenced
-from nextstate.errors import SettingsError, UnknownNameError
+from nextstate.errors import CheckpointError, SettingsError, UnknownNameError
 from nextstate.evaluation.questions import Cases, make_questions
 from nextstate.evaluation.suite import group_indices
 from nextstate.models import WorldModelSpec, build_any
+from nextstate.models.heads import Head
 from nextstate.models.language import Cloner, Vla
 from nextstate.models.language.backbone import Llama, LlamaShape
 from nextstate.models.language.words import listed
 from nextstate.models.pretrained import from_pretrained, save_pretrained
+from nextstate.policies.aiming import Aiming
 from nextstate.policies.following import Following
+from nextstate.policies.heeding import Labelled
 from nextstate.studies.summing import summed
 from nextstate.worlds import WORLDS, World, make_world
 from recordings import make_dataset
@@ -184,3 +187,9 @@ def test_ways_and_conditions_that_there_are_not() -> None:
     }.items():
         with pytest.raises(error):
             check(config)
+
+
+@pytest.mark.parametrize(("kind", "way"), [(Labelled, "labelled"), (Aiming, "planning")])
+def test_a_missing_head_says_what_learns_it(tmp_path: Path, kind: type[Head], way: str) -> None:
+    with pytest.raises(CheckpointError, match=f"nextstate follow --ways {way} --model"):
+        kind.load(tmp_path)

@@ -29,9 +29,6 @@ BARE = ("stable-worldmodel==0.1.1", "torchvision==0.28.0")
 WAYS = ("still", "random", "replay", "cloned", "leaps", "model", "simulator")
 """Rows: nothing, noise, what led there, goal-conditioned behaviour cloning, plans in the model, and in the truth."""
 
-OURS = "leaps"
-"""The row that stands for nextstate."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,20 +36,23 @@ class Recipe:
 
     Args:
         episodes: recorded. settings: of `nextstate act`. lewm: whether LeWM is trained on it too.
-        heads: that are learned.
+        heads: that are learned. ours: the row that stands for nextstate. minutes: of training.
     """
 
     episodes: int
     settings: tuple[str, ...]
     lewm: bool = False
     heads: tuple[str, ...] = ("guide", "leap")
+    ours: str = "leaps"
+    minutes: float = 20.0
 
 
 POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15")
 TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7", "--horizon", "25")
+PUSHED = ("--goal", "time", "--near", "60", "--planner", "guided", "--horizon", "16", "--candidates", "100")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
-    "pusht": Recipe(1500, TIMED, lewm=True),
+    "pusht": Recipe(1500, PUSHED, lewm=True, heads=("guide",), ours="model", minutes=46.0),
     "reacher": Recipe(600, POSED, heads=("guide", "leap", "posture")),
     "cube": Recipe(400, TIMED),
 }
@@ -84,12 +84,27 @@ def run(python: Path | str, *words: object) -> None:
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": path, "MUJOCO_GL": "egl"})
 
 
+def minutes_of(world: str, options: argparse.Namespace) -> float:
+    """How long the model learns."""
+    return float(options.minutes or RECIPES[world].minutes)
+
+
 def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
     """Records, trains and acts; the file of results."""
     recipe, out = RECIPES[world], folder / f"{world}.json"
     data, trained = folder / "data", folder / "run"
     run(sys.executable, "nextstate", "record", "--world", world, "--out", data, "--episodes", recipe.episodes)
-    run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", options.minutes)
+    run(
+        sys.executable,
+        "nextstate",
+        "pretrain",
+        "--data",
+        data,
+        "--out",
+        trained,
+        "--minutes",
+        minutes_of(world, options),
+    )
     model = trained / "model"
     heads = ("--heads", *recipe.heads, "--minutes", options.heads)
     run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)
@@ -107,7 +122,7 @@ def theirs(world: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     python, weights, notes = rival_python(), folder / "lewm.safetensors", folder / "lewm.jsonl"
     part = "benchmarks.yardsticks.rival"
     if not weights.exists():
-        minutes = options.minutes + len(RECIPES[world].heads) * options.heads
+        minutes = minutes_of(world, options) + len(RECIPES[world].heads) * options.heads
         run(python, part, "learn", "--data", folder / "data", "--weights", weights, "--minutes", minutes)
     plans = ("--samples", options.samples, "--rounds", options.rounds, "--keep", options.keep)
     counts = ("--tasks", options.lewm_tasks or options.tasks, "--seeds", options.seeds, "--published")
@@ -127,11 +142,11 @@ def theirs(world: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     }
 
 
-def entry(found: dict[str, Any]) -> dict[str, Any]:
+def entry(found: dict[str, Any], ours: str) -> dict[str, Any]:
     """What the summary says of one world."""
     told = {}
     for protocol in ("strict", "published"):
-        mine = found["ways"][OURS][protocol]
+        mine = found["ways"][ours][protocol]
         told[protocol] = {"nextstate": mine["rate"], "ci": mine["interval"]}
         if "lewm" in found["ways"]:
             other = found["ways"]["lewm"][protocol]
@@ -144,7 +159,7 @@ def entry(found: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.yardsticks", description=__doc__)
     parser.add_argument("--worlds", nargs="*", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--minutes", type=float, default=20.0, help="of training")
+    parser.add_argument("--minutes", type=float, help="of training; by default as the world needs")
     parser.add_argument("--heads", type=float, default=4.0, help="minutes of each head")
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
@@ -168,7 +183,7 @@ def main() -> int:
             found["lewm"] = rival
             summed["cem_ratio_vs_stable_worldmodel"] = rival["timing"]["ratio"]
         write_json(options.out / f"{world}.json", found)
-        summed["yardsticks"][world] = entry(found)
+        summed["yardsticks"][world] = entry(found, RECIPES[world].ours)
         write_json(path, {**provenance(["python -m benchmarks.yardsticks", *sys.argv[1:]]), **summed})
     print(json.dumps(summed["yardsticks"], indent=2))
     return 0

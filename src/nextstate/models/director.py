@@ -196,6 +196,7 @@ class GuessedDirector(Director):
     """A director that learned from silent videos too, by commands that were guessed."""
 
     name = "director-guessed"
+    learned_by, way = "nextstate follow", "directing-guessed"
 
 
 def director_loss(director: Director, state: Mapping[str, Tensor], said: Tensor, action: Tensor) -> Tensor:

@@ -49,6 +49,8 @@ class Head(nn.Module):
     version: ClassVar[int] = 1
     learned_by: ClassVar[str] = "nextstate guide"
     """The command that makes one."""
+    way: ClassVar[str] = ""
+    """Which way to follow words learns one, of heads that `nextstate follow` makes when they are first asked for."""
     gisted: ClassVar[bool] = False
     """Whether it is shown the gist of pictures too."""
 
@@ -59,6 +61,8 @@ class Head(nn.Module):
     @classmethod
     def asked_for(cls) -> str:
         """Option of the command that makes one, by which it is asked for."""
+        if cls.way:
+            return f" --ways {cls.way}"
         return f" --heads {cls.name}" if cls.learned_by == Head.learned_by else ""
 
     @classmethod

@@ -38,6 +38,7 @@ class Aiming(Head):
     """Tells where things will be once an instruction has been followed for a while."""
 
     name = "aiming"
+    learned_by, way = "nextstate follow", "planning"
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)

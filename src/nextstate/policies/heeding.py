@@ -47,6 +47,7 @@ class Heeding(Head):
     """Draws commands from places, codes, posture and an instruction."""
 
     name = "heeding"
+    learned_by, way = "nextstate follow", "heeding"
     commands, futures = True, False
 
     def __init__(self, shape: HeadShape) -> None:
@@ -108,6 +109,7 @@ class Foretelling(Heeding):
     """Draws where things will be seen when an instruction is followed; it needs no commands to learn that."""
 
     name = "foretelling"
+    learned_by, way = "nextstate follow", "decoding"
     commands, futures = False, True
 
 
@@ -115,6 +117,7 @@ class Uniting(Heeding):
     """Draws commands and futures together."""
 
     name = "uniting"
+    learned_by, way = "nextstate follow", "joint"
     commands, futures = True, True
 
 
@@ -122,6 +125,7 @@ class Labelled(Heeding):
     """Draws commands, some of which it learned from videos without any."""
 
     name = "labelled"
+    learned_by, way = "nextstate follow", "labelled"
 
 
 def heeding(head: Heeding, instruction: str, seed: int = 0) -> Decide:
