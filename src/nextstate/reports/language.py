@@ -86,22 +86,24 @@ def _accuracy(answers: Mapping[str, Any]) -> str:
     ways = [way for way in answers if "@" not in way]
     plot = Plot(
         "share of right answers",
-        (-0.5, 1.7),
-        (0.4, 1.0),
+        (-0.5, 1.4),
+        (0.36, 1.0),
         ((), (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)),
         ("", "right"),
         right=130.0,
     )
-    plot.note(0, 0.4, "knowledge", "middle")
-    plot.note(1, 0.4, "physics", "middle")
-    plot.line([-0.5, 1.7], [0.5, 0.5], "ideal")
+    plot.note(0, 0.36, "knowledge", "middle")
+    plot.note(1, 0.36, "physics", "middle")
+    plot.line([-0.5, 1.4], [0.5, 0.5], "ideal")
     for index, way in enumerate(ways):
         tone = f"group group{index % 6}"
         points = [
             (place, answers[way][kind]) for place, kind in enumerate(("knowledge", "physics")) if kind in answers[way]
         ]
         nudged = [place + 0.05 * (index - len(ways) / 2) for place, _ in points]
-        plot.line(nudged, [row["all"] for _, row in points], tone, way)
+        plot.line(nudged, [row["all"] for _, row in points], tone)
+        # Names stand beyond all lines, so that they hide none.
+        plot.line([1.4], [points[-1][1]["all"]], tone, way)
         for place, (_, row) in zip(nudged, points, strict=True):
             low, high = row["interval"]
             plot.bar(place, low, high, tone)
