@@ -76,9 +76,9 @@ PRESETS: dict[str, Sizes] = {
         layers=4,
         shape=(96, 3, 1, 192),
         backbone="trained",
-        width=88,
+        width=84,
         depth=4,
-        taps=(4,),
+        taps=(2, 4),
         magnified=1,
     ),
     "tiny": Sizes(
