@@ -94,17 +94,8 @@ def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
     recipe, out = RECIPES[world], folder / f"{world}.json"
     data, trained = folder / "data", folder / "run"
     run(sys.executable, "nextstate", "record", "--world", world, "--out", data, "--episodes", recipe.episodes)
-    run(
-        sys.executable,
-        "nextstate",
-        "pretrain",
-        "--data",
-        data,
-        "--out",
-        trained,
-        "--minutes",
-        minutes_of(world, options),
-    )
+    minutes = minutes_of(world, options)
+    run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", minutes)
     model = trained / "model"
     heads = ("--heads", *recipe.heads, "--minutes", options.heads)
     run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)
