@@ -163,6 +163,8 @@ def test_where_nothing_is_felt_nothing_is_copied(backbone: str) -> None:
     assert torch.equal(drawn[0], changed[0]) and not torch.equal(drawn[1], changed[1])
     with pytest.raises(SettingsError, match="numb=2: it is a share"):
         tiny(numb=2)
+    with pytest.raises(SettingsError, match="numb=-1: it is a share"):
+        build_any(spec(), "bc-small", numb=-1)
 
 
 def test_instructions_that_cannot_be_followed() -> None:

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nextstate.models.language.graft import FELT, half_precision, numbed, size_of
+from nextstate.models.language.graft import FELT, check_numb, half_precision, numbed, size_of
 from nextstate.models.language.points import located, places
 from nextstate.models.language.words import ABSENT, Listed, instructed
 from nextstate.models.protocol import WorldModelSpec
@@ -58,6 +58,7 @@ class Cloner(nn.Module):
 
     def __init__(self, spec: WorldModelSpec, preset: str, sizes: ClonerSizes) -> None:
         super().__init__()
+        check_numb(sizes.numb)
         self.spec, self.preset, self.options = spec, preset, sizes
         self.words = Listed(sizes.vocabulary)
         self.senses = [name for name in FELT if name in spec.modalities]

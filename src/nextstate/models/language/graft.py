@@ -259,8 +259,7 @@ class Grafted(nn.Module):
             raise UnknownNameError("way to learn of the backbone", self.options.backbone, ("frozen", "lora", "trained"))
         if self.options.points % TOGETHER or self.options.points < 0:
             raise SettingsError(f"points={self.options.points}: give a multiple of {TOGETHER}, or 0.")
-        if not 0 <= self.options.numb <= 1:
-            raise SettingsError(f"numb={self.options.numb}: it is a share of frames, from 0 to 1.")
+        check_numb(self.options.numb)
         if not 0 < self.options.graft < 1:
             raise SettingsError(f"graft={self.options.graft}: it is a share of the run, between 0 and 1.")
 
@@ -294,6 +293,12 @@ def _backbone_shape(options: Sizes) -> LlamaShape:
         return replace(SMOLLM2_SHAPE, layers=options.layers)
     width, heads, groups, hidden = options.shape
     return LlamaShape(width, options.layers, heads, groups, hidden, Listed(options.vocabulary).size)
+
+
+def check_numb(share: float) -> None:
+    """Raises `SettingsError` for what is no share of frames."""
+    if not 0 <= share <= 1:
+        raise SettingsError(f"numb={share}: it is a share of frames, from 0 to 1.")
 
 
 def numbed(count: int, share: float, generator: torch.Generator) -> Tensor:
