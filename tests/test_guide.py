@@ -72,6 +72,8 @@ def test_what_goes_as_it_is_told_is_known() -> None:
     pushed[:, :, 1] += 0.02 * torch.randn((*pushed.shape[:2], 2), generator=torch.Generator().manual_seed(1))
     obeys = obedience(pushed, batch["there"], batch["action"])
     assert obeys[0] > 0.99 and obeys[1] < 0.1
+    absent = batch["there"] * torch.tensor([0.0, 1.0])
+    assert obedience(pushed, absent, batch["action"])[0] == 0, "what is never there obeys nobody"
 
 
 def test_what_hardly_ever_rests_is_no_thing_to_be_brought_home(guide: Guide) -> None:

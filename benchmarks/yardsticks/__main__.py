@@ -49,10 +49,10 @@ class Recipe:
 
 POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15")
 TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7", "--horizon", "25")
-PUSHED = ("--goal", "time", "--near", "60", "--planner", "guided", "--horizon", "16", "--candidates", "100")
+PUSHED = ("--goal", "time", "--near", "60", "--planner", "guided", "--horizon", "16", "--candidates", "60")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
-    "pusht": Recipe(1500, PUSHED, lewm=True, heads=("guide",), ours="model", minutes=46.0),
+    "pusht": Recipe(1500, PUSHED, lewm=True, heads=("guide",), ours="model", minutes=24.0),
     "reacher": Recipe(600, POSED, heads=("guide", "leap", "posture")),
     "cube": Recipe(400, TIMED),
 }

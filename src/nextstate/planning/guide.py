@@ -75,7 +75,7 @@ class Guide(Head):
 
 
 def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
-    """Share ``(K,)`` of the variance of each thing's steps that is linear in the command.
+    """Share ``(K,)`` of the variance of each thing's steps that is linear in the command; 0 for what is never there.
 
     Args:
         places: ``(B, T, K, 2)``. there: ``(B, T, K)``. action: ``(B, T-1, A)``.
@@ -87,8 +87,8 @@ def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
     for k in range(moved.shape[1]):
         mine = weight[:, k : k + 1].sqrt()
         fit = torch.linalg.lstsq(told * mine, moved[:, k] * mine, driver="gelsd").solution
-        rest = ((moved[:, k] - told @ fit) * mine).square().sum()
-        shares.append(1 - rest / (moved[:, k] * mine).square().sum().clamp_min(1e-12))
+        rest, whole = ((moved[:, k] - told @ fit) * mine).square().sum(), (moved[:, k] * mine).square().sum()
+        shares.append((whole - rest) / whole.clamp_min(1e-12))
     return torch.stack(shares).clamp(0, 1).float()
 
 
