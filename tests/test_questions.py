@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from nextstate.data.asked import AskedFrames
 from nextstate.errors import UnknownNameError
 from nextstate.evaluation.questions import Asker, Cases, Questions, happens, make_questions, probe
 from nextstate.evaluation.suite import group_indices
@@ -91,15 +92,55 @@ def test_worlds_nobody_asks_about_say_so() -> None:
         make_questions(Cases(WORLDS["drop"], *list(vars(given).values())[1:]), np.random.default_rng(0))
 
 
-def test_the_model_that_answers_learns_to_look_and_to_consider_the_plan(tmp_path: Path) -> None:
-    texts = ("is it bright?", "does it go right?")
+TEXTS = ("is it bright?", "does it go right?", "is it very bright?")
+
+
+def talker() -> Vlm:
     modalities = {"rgb": Rgb(shape=(32, 32, 3)), "proprio": Proprio(shape=(2,))}
-    spec = WorldModelSpec("vlm", modalities, 2, 10.0, 1, 4)
     torch.manual_seed(0)
-    options = {"vocabulary": listed((*texts, "yes no")), "backbone": "trained", "looks": True}
-    model = build_any(spec, "vlm-tiny", **options)
+    options = {"vocabulary": listed((*TEXTS, "yes no")), "backbone": "trained", "looks": True}
+    model = build_any(WorldModelSpec("vlm", modalities, 2, 10.0, 1, 4), "vlm-tiny", **options)
     assert isinstance(model, Vlm)
-    words = torch.from_numpy(np.stack([model.instruction(text) for text in texts]))
+    return model
+
+
+def test_questions_about_one_frame_are_drawn_together_and_alike_often() -> None:
+    frame = np.array([2, 0, 2, 2, 1, 2, 2])
+    words = np.arange(7)[:, None]
+    plans = np.arange(3.0)[:, None, None] * np.ones((3, 4, 2))
+    frames = AskedFrames({"rgb": np.arange(10)}, np.array([5, 7, 9]), plans, frame, words, words[:, 0] % 2 == 0, 3)
+    assert frames.rows == 3 and frames.questions == 7
+    batch = frames.batch(0, 6000)
+    about = frame[batch["words"][..., 0]]
+    assert (about == about[:, :1]).all(), "of one batch row all questions are about its frame"
+    assert (batch["rgb"] == np.array([5, 7, 9])[about[:, 0]]).all() and (batch["plan"][:, 0, 0] == about[:, 0]).all()
+    assert (batch["answer"] == (batch["words"][..., 0] % 2 == 0)).all()
+    busy = np.sort(batch["words"][about[:, 0] == 2, :, 0], axis=1)
+    assert (np.diff(busy, axis=1) > 0).all(), "none comes twice where there are enough"
+    assert np.bincount(batch["words"].ravel(), minlength=7) / batch["words"].size == pytest.approx(1 / 7, abs=0.01)
+    alone = frames.of([0, 6])
+    assert alone["words"].tolist() == [[1], [6]] and alone["rgb"].tolist() == [5, 9]
+
+
+def test_who_is_asked_several_questions_answers_each_as_if_alone() -> None:
+    model = talker()
+    words = torch.from_numpy(np.stack([model.instruction(text) for text in TEXTS]))
+    generator = torch.Generator().manual_seed(0)
+    seen = {
+        "rgb": torch.randint(0, 255, (2, 32, 32, 3), generator=generator, dtype=torch.uint8),
+        "proprio": torch.randn(2, 2, generator=generator),
+        "plan": torch.randn(2, 4, 2, generator=generator),
+    }
+    with torch.no_grad():
+        together = model.yes({**seen, "words": words.expand(2, -1, -1)})
+        alone = torch.stack([model.yes({**seen, "words": row.expand(2, -1)}) for row in words], dim=1)
+    assert together.shape == (2, 3) and torch.allclose(together, alone, atol=1e-5)
+    assert together.std() > 1e-4
+
+
+def test_the_model_that_answers_learns_to_look_and_to_consider_the_plan(tmp_path: Path) -> None:
+    model = talker()
+    words = torch.from_numpy(np.stack([model.instruction(text) for text in TEXTS[:2]]))
 
     def batch(step: int, size: int) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(step)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from nextstate.training.answering import Answered
     from nextstate.training.following import Followed
 
-QUESTIONS = 1000
-"""Of each exact question, at most, in the training set; a tenth of that in the validation set."""
+QUESTIONS, FRAMES = 3000, 20_000
+"""Of each exact question, at most, in the training set, and frames that they are about, enough that rare answers occur;
+of questions a tenth of that in the validation set."""
 
 
 def rival(
@@ -103,7 +104,7 @@ def answering(config: Config, cache: Cache) -> tuple[Vlm, AskedFrames, Answered 
     if not size:
         return model, train, None
     held, kinds = _asked(config, cache, model, "validation", QUESTIONS // 10)
-    chosen = np.random.default_rng(0).permutation(held.rows)[: 16 * size]
+    chosen = np.random.default_rng(0).permutation(held.questions)[: 16 * size]
     return model, train, Answered(held.of(chosen), kinds[chosen])
 
 
@@ -117,16 +118,20 @@ def _asked(config: Config, cache: Cache, model: Vlm, split: Split, most: int) ->
     windows = Windows(cache, config.horizon + 1, split, 0, [])
     rows = np.concatenate([cache.starts[e] + np.arange(cache.lengths[e] - config.horizon) for e in windows.episodes])
     rng = np.random.default_rng(config.training.seed)
-    # Enough that rare answers occur, and no more than memory likes.
-    rows = rng.permutation(rows)[:40_000]
+    rows = rng.permutation(rows)[:FRAMES]
     cases = Cases.of_recording(cache, rows, config.horizon)
     questions = make_questions(cases, rng, most)
     words = {text: model.instruction(text) for text in set(questions.texts)}
     told = np.stack([words[text] for text in questions.texts])
     arrays = {name: cache.arrays[name] for name in model.spec.modalities}
-    plans = cases.plan[questions.case]
-    frames = AskedFrames(arrays, rows[questions.case], plans, told, questions.answer, config.training.seed)
-    return frames, np.where(questions.of("knowledge"), "knowledge", "physics")
+    # Frames of which nothing is asked need not be looked at.
+    used, frame = np.unique(questions.case, return_inverse=True)
+    together = model.options.asked
+    frames = AskedFrames(
+        arrays, rows[used], cases.plan[used], frame, told, questions.answer, together, config.training.seed
+    )
+    kinds = np.where(questions.of("knowledge"), "knowledge", "physics")
+    return frames, kinds[np.argsort(frame, kind="stable")]
 
 
 def settle(config: Config, texts: list[str]) -> tuple[Sizes | ClonerSizes, dict[str, Any]]:

@@ -138,6 +138,15 @@ class Past:
         states = [joined([part.states[i] for part in parts]) for i in range(len(parts[0].states))]
         return Past(kept, joined([part.absent for part in parts]), states)
 
+    def repeated(self, count: int) -> Past:
+        """Each row so many times in a row."""
+
+        def each(x: Tensor) -> Tensor:
+            return x.repeat_interleave(count, dim=0)
+
+        kept = [(each(keys), each(values)) for keys, values in self.kept]
+        return Past(kept, each(self.absent), [each(states) for states in self.states])
+
 
 class Llama(nn.Module):
     """A causal transformer over words and whatever else is embedded among them.
@@ -171,9 +180,11 @@ class Llama(nn.Module):
         """
         return self._through(tokens, absent, reads, adapters, past)[0]
 
-    def read(self, tokens: Tensor, absent: Tensor, reads: Sequence[int]) -> Past:
+    def read(
+        self, tokens: Tensor, absent: Tensor, reads: Sequence[int], adapters: Sequence[Adapter] | None = None
+    ) -> Past:
         """What tokens are to those that will follow them: causal as it is, the one need not wait for the other."""
-        states, kept = self._through(tokens, absent, reads, None, None)
+        states, kept = self._through(tokens, absent, reads, adapters, None)
         return Past(kept, absent, states)
 
     def _through(

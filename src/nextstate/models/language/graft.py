@@ -39,6 +39,7 @@ class Sizes:
         backbone: frozen, bent by low-rank adapters of `rank`, or trained.
         width, depth: of the expert. chunk: commands drawn at once. draws: noise levels for each memory and step.
         graft: share of the run spent on all that learns, the rest on the expert alone; only if all else is frozen then.
+        asked: questions about each look, while answers are learned.
         words: longest instruction in tokens. scripts: that instructions were in, when it learned.
         vocabulary: words that a backbone that starts fresh can read.
         taps, magnified: of the eye.
@@ -60,6 +61,7 @@ class Sizes:
     chunk: int = 8
     draws: int = 2
     graft: float = 0.5
+    asked: int = 4
     words: int = 16
     scripts: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
@@ -181,7 +183,8 @@ class Grafted(nn.Module):
         return self.options.points // TOGETHER
 
     def point(self, features: Tensor, words: Tensor) -> list[Tensor]:
-        """Tokens of points ``(N, points / 4, W)`` in what was seen ``(N, 16, F)``, or none; words are ``(N, L)``."""
+        """Tokens of points ``(N, points / 4, W)`` in what was seen ``(N, 16, F)``, or none; words are ``(N, L)``, or
+        those of several sentences about each, see `Points`."""
         if self.points is None:
             return []
         said = (self.embedded(words) * (words != ABSENT)[..., None]).sum(dim=1)
@@ -204,7 +207,11 @@ class Grafted(nn.Module):
         """
         seen = self.project(self.features(states)) + self.place
         felt = [self.feel[n](self.spec.modalities[n].normalise(states[n]).flatten(1))[:, None] for n in self.senses]
-        told: Tensor = self.loudness * self.level(torch.cat([seen, *felt, *more], dim=1))
+        return self.loud(torch.cat([seen, *felt, *more], dim=1))
+
+    def loud(self, tokens: Tensor) -> Tensor:
+        """Tokens ``(N, T, W)`` as loud as words."""
+        told: Tensor = self.loudness * self.level(tokens)
         return told
 
     def read_through(
@@ -260,6 +267,8 @@ class Grafted(nn.Module):
         if self.options.points % TOGETHER or self.options.points < 0:
             raise SettingsError(f"points={self.options.points}: give a multiple of {TOGETHER}, or 0.")
         check_numb(self.options.numb)
+        if self.options.asked < 1:
+            raise SettingsError(f"asked={self.options.asked}: ask at least one question about each look.")
         if not 0 < self.options.graft < 1:
             raise SettingsError(f"graft={self.options.graft}: it is a share of the run, between 0 and 1.")
 

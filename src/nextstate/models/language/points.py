@@ -43,13 +43,17 @@ class Points(nn.Module):
         self.kind = nn.Parameter(0.3 * torch.randn(points // TOGETHER, width))
 
     def forward(self, maps: Tensor, said: Tensor) -> Tensor:
+        """Where several things were said of each map, ``(N * Q, W)``, those of one map in a row: ``N * Q`` rows."""
         heard = self.hear(said)
         x = torch.cat([maps, places(maps).to(maps.dtype)], dim=1)
         for convolve, norm, modulate in zip(self.convolutions, self.norms, self.modulate, strict=True):
             scale, shift = modulate(heard)[..., None, None].chunk(2, dim=1)
-            x = F.silu(norm(convolve(x)) * (1 + scale) + shift)
+            x = norm(convolve(x))
+            if len(x) < len(said):
+                x = x.repeat_interleave(len(said) // len(x), dim=0)
+            x = F.silu(x * (1 + scale) + shift)
         told = torch.stack([*located(x), x.float().amax(dim=(2, 3))], dim=-1)
-        tokens: Tensor = self.say(told.reshape(len(maps), -1, 3 * TOGETHER)) + self.kind
+        tokens: Tensor = self.say(told.reshape(len(said), -1, 3 * TOGETHER)) + self.kind
         return tokens
 
 

@@ -22,8 +22,8 @@ ANSWERS = ("no", "yes")
 class Vlm(Grafted):
     """A vision-language model: the next word after a question about a picture, a body, and commands to come.
 
-    The sequence is ``[16 tokens of the picture, senses of the body, points, plan, question]``; the answer is the next
-    word. Points depend on the question.
+    The sequence is ``[16 tokens of the picture, senses of the body, plan, points, question]``; the answer is the next
+    word. Points depend on the question. What comes before them does not, and is read once for all questions about it.
     """
 
     about = "A vision-language model: it answers questions about a state and a plan with yes or no."
@@ -40,28 +40,33 @@ class Vlm(Grafted):
 
         Args:
             states: ``rgb (N, H, W, 3)``, senses ``(N, *shape)``, ``plan (N, H, A)`` of at most the spec's horizon,
-                and ``words (N, L)`` of the question.
+                and ``words (N, L)`` of the question; or ``(N, Q, L)`` of several about each, for ``(N, Q, W)``.
         """
-        words, plan = states["words"], states["plan"]
+        given, plan = states["words"], states["plan"]
+        count = given.shape[1] if given.dim() == 3 else 1
+        words, length = first_come(given.reshape(len(plan) * count, -1))
         pairs = F.pad(plan, (0, 0, 0, -plan.shape[1] % STRIDE))
         pairs = pairs.reshape(len(plan), -1, STRIDE * plan.shape[2])
         features = self.features(states)
-        planned = self.plan(pairs) + self.when[: pairs.shape[1]]
-        grafts = self.grafts({**states, "features": features}, *self.point(features, words), planned)
-        tokens = torch.cat([grafts, self.embedded(words)], dim=1)
-        absent = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        absent[:, grafts.shape[1] :] = words == ABSENT
-        return self.read_through(tokens, absent, (self.options.layers,))[0][:, -1]
+        shown = self.grafts({**states, "features": features}, self.plan(pairs) + self.when[: pairs.shape[1]])
+        depth, adapters = (self.options.layers,), list(self.adapters) or None
+        here = torch.zeros(shown.shape[:2], dtype=torch.bool, device=shown.device)
+        past = self._ready(self._backbone[0]).read(shown, here, depth, adapters).repeated(count)
+        asked = torch.cat([*map(self.loud, self.point(features, words)), self.embedded(words)], dim=1)
+        absent = F.pad(words == ABSENT, (asked.shape[1] - words.shape[1], 0))
+        told = self.read_through(asked, absent, depth, past)[0]
+        last = asked.shape[1] - words.shape[1] + length - 1
+        return told[torch.arange(len(told), device=told.device), last].view(*given.shape[:-1], -1)
 
     def logits(self, states: Mapping[str, Tensor]) -> Tensor:
-        """Of every word to come next, ``(N, V)``."""
+        """Of every word to come next, ``(N, V)`` or ``(N, Q, V)``, see `states`."""
         told: Tensor = self._ready(self._backbone[0]).words(self.states(states)).float()
         return told
 
     @torch.no_grad()
     def yes(self, states: Mapping[str, Tensor]) -> Tensor:
-        """Probability ``(N,)`` of yes, of all that says yes or no."""
-        return self.logits(states)[:, self.answers].softmax(dim=1)[:, 1]
+        """Probability ``(N,)`` or ``(N, Q)`` of yes, of all that says yes or no."""
+        return self.logits(states)[..., self.answers].softmax(dim=-1)[..., 1]
 
     @property
     def answers(self) -> list[int]:
@@ -82,15 +87,25 @@ class Vlm(Grafted):
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Of the backbone alone."""
-        length = SEEN + self.pointed + len(self.senses) + len(self.when) + self.options.words
-        return batch_size * self.through(length)
+        shown, asked = SEEN + len(self.senses) + len(self.when), self.pointed + self.options.words
+        return batch_size * (self.through(shown) + self.options.asked * self.through(asked))
 
     def owners(self) -> dict[str, int]:
         """Number of parameters by owner."""
         return self.owned() | {"action": size_of(self.plan) + self.when.numel()}
 
 
+def first_come(words: Tensor) -> tuple[Tensor, Tensor]:
+    """Words ``(N, L)`` without the absent ones before them, as long as the longest, and how many each has ``(N,)``.
+
+    What stands between a picture and a question would make it another question: turns are relative.
+    """
+    length = (words != ABSENT).sum(dim=1)
+    turned = (torch.arange(words.shape[1], device=words.device) - length[:, None]) % words.shape[1]
+    return words.gather(1, turned)[:, : int(length.max())], length
+
+
 def answer_loss(model: Vlm, batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
     wanted = torch.tensor(model.answers, device=batch["answer"].device)[batch["answer"].long()]
-    loss = F.cross_entropy(model.logits(batch), wanted)
+    loss = F.cross_entropy(model.logits(batch).flatten(0, -2), wanted.flatten())
     return {"loss": loss, "words": loss}
