@@ -91,6 +91,7 @@ def test_figures_lead_to_a_plain_answer(tmp_path: Path) -> None:
     summary = found["summary"]
     assert summary["error_reduction_vs_10pct"] == pytest.approx(0.75, abs=0.02)
     assert 0.9 < summary["retrieval_ratio_10pct_plus_silent"] <= 1 and summary["latent_action_r2"] is None
+    assert summary["silent_by"] == "same"
     said = "\n".join(found["says"])
     assert "as foretold" in said and "Not by itself" in said
     assert sum(cell["state"] == "diverged" for cell in found["cells"]) == 1 and "diverged" in said

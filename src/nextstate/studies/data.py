@@ -178,19 +178,27 @@ def _enough(rows: Sequence[Mapping[str, Any]], chance: float) -> dict[str, Any] 
     return {"retrieval": wanted, "best": best, "episodes": amount}
 
 
+OWN: tuple[Silent, ...] = ("same", "latent")
+"""Kinds of silent video of the same world."""
+
+
 def _summary(design: Design, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
     """The figures that the question hangs on; None for what was not measured.
 
     ``error_reduction_vs_10pct``: of the NCE at 1 s that a tenth of the labels has above all of them, the share that
-    silent video takes away. ``absolute_error_reduction_vs_10pct``: the same of the whole NCE.
+    silent video takes away. ``absolute_error_reduction_vs_10pct``: the same of the whole NCE. ``silent_by``: the way to
+    learn from the rest as silent video that these are of, the one that comes to the lower NCE.
     """
     tenth, whole = design.episodes(0.1), design.episodes(1.0)
 
     def at(name: str, episodes: int, figure: str) -> float | None:
         return next((value(r, figure) for r in series.get(name, ()) if r["episodes"] == episodes), None)
 
-    silent, full = at("silent: same", tenth, "retrieval"), at("labelled", whole, "retrieval")
-    few, aided, best = at("labelled", tenth, "nce"), at("silent: same", tenth, "nce"), at("labelled", whole, "nce")
+    tried = [(nce, kind) for kind in OWN if (nce := at(f"silent: {kind}", tenth, "nce")) is not None]
+    by = min(tried)[1] if tried else None
+    aided, silent = (at(f"silent: {by}", tenth, figure) for figure in ("nce", "retrieval"))
+    few, best = (at("labelled", episodes, "nce") for episodes in (tenth, whole))
+    full = at("labelled", whole, "retrieval")
     read = at("silent: latent", tenth, "latent_r2")
     lacking = None if few is None or best is None else few - best
     return {
@@ -199,6 +207,7 @@ def _summary(design: Design, series: Mapping[str, Sequence[Mapping[str, Any]]]) 
         if few is not None and aided is not None and lacking is not None and lacking > 0
         else None,
         "absolute_error_reduction_vs_10pct": (few - aided) / few if few and aided is not None else None,
+        "silent_by": by,
         "latent_action_r2": read,
     }
 
