@@ -177,7 +177,7 @@ def main() -> int:
                 summed["cem_ratio_vs_stable_worldmodel"] = rival["timing"]["ratio"]
         write_json(options.out / f"{world}.json", found)
         summed["yardsticks"][world] = entry(found, RECIPES[world].ours)
-        write_json(path, {**provenance(["python -m benchmarks.yardsticks", *sys.argv[1:]]), **summed})
+        write_json(path, {**summed, **provenance(["python -m benchmarks.yardsticks", *sys.argv[1:]])})
     print(json.dumps(summed["yardsticks"], indent=2))
     return 0
 
