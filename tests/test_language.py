@@ -165,6 +165,8 @@ def test_where_nothing_is_felt_nothing_is_copied(backbone: str) -> None:
         tiny(numb=2)
     with pytest.raises(SettingsError, match="numb=-1: it is a share"):
         build_any(spec(), "bc-small", numb=-1)
+    with pytest.raises(SettingsError, match="asked=0: ask at least one"):
+        tiny(asked=0)
 
 
 def test_instructions_that_cannot_be_followed() -> None:
