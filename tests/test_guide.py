@@ -11,9 +11,9 @@ from torch import Tensor
 
 from nextstate.commands.guide import learned_before
 from nextstate.data.storage import write_json
-from nextstate.errors import CheckpointError
+from nextstate.errors import CheckpointError, PlanningError
 from nextstate.models.dynamics import PACE
-from nextstate.models.heads import HeadShape
+from nextstate.models.heads import STILL, HeadShape, draw_stretches
 from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
 from nextstate.training.optimiser import Optimiser
 
@@ -64,6 +64,44 @@ def test_what_is_not_in_the_goal_does_not_matter(guide: Guide) -> None:
     wanted = torch.tensor([[[0.1, 0.0], [0.0, 0.0]], [[0.1, 0.0], [0.7, -0.7]]])
     steps, commands = guide(state, wanted, torch.tensor([[1.0, 0.0]] * 2))
     assert torch.equal(steps[0], steps[1]) and torch.equal(commands[0], commands[1])
+
+
+def turned(seed: int) -> dict[str, Tensor]:
+    """Two things that stay where they are; how the first one looks follows the first command."""
+    batch = window(seed)
+    looks = torch.cat([torch.zeros(64, 1), batch["action"][..., 0].cumsum(dim=1)], dim=1) * 0.1
+    batch["places"] = batch["places"][:, :1].expand(-1, 25, -1, -1).clone()
+    batch["codes"][:, :, 0, 0] = looks
+    return batch
+
+
+def test_a_guide_that_looks_sees_more_than_places() -> None:
+    torch.manual_seed(0)
+    guide = Guide(HeadShape(things=2, code=4, proprio=0, action=2, width=32, looks=4))
+    optimiser = Optimiser(guide, 2e-3)
+    for step in range(300):
+        guide_loss(guide, turned(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
+        optimiser.step(1.0 - step / 300)
+    state = {"places": torch.zeros(3, 2, 2), "codes": torch.zeros(3, 2, 4)}
+    like = torch.zeros(3, 2, 4)
+    like[:, 0, 0] = torch.tensor([-0.8, 0.0, 0.8])
+    with torch.no_grad():
+        steps, commands = guide(state, state["places"], torch.ones(3, 2), like)
+        with pytest.raises(PlanningError, match="look like"):
+            guide(state, state["places"], torch.ones(3, 2))
+    assert steps[0] > steps[1] + 2 and steps[2] > steps[1] + 2
+    assert commands[0, 0, 0] < -0.3 and commands[2, 0, 0] > 0.3
+
+
+def test_a_goal_is_seen_as_a_still() -> None:
+    batch = window(0)
+    stills = {f"{STILL}{name}": torch.full_like(batch[name], 7.0) for name in ("places", "there", "codes")}
+    generator = torch.Generator()
+    for still in (False, True):
+        drawn = draw_stretches({**batch, **stills}, generator.manual_seed(0), 1, 8, still)
+        assert all(bool((values == 7).all()) == still for values in (drawn.places, drawn.there, drawn.codes))
+        assert not (drawn.now["places"] == 7).any()
+    assert not (draw_stretches(batch, generator.manual_seed(0), 1, 8, still=True).places == 7).any()
 
 
 def test_what_goes_as_it_is_told_is_known() -> None:

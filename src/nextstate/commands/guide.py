@@ -28,6 +28,9 @@ class Config:
     """LeRobot v3 dataset, such as the one that the model was trained on."""
     heads: tuple[str, ...] = ("guide", "inverse", "joint")
     """Which heads to learn."""
+    looks: bool = True
+    """Whether a guide sees what things look like in goals, such as how they are turned or how high, and not only where
+    they are."""
     episodes: int = 0
     """Learn from the first so many training episodes; 0 for all."""
     minutes: float = 4.0
@@ -61,6 +64,7 @@ def main(argv: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),
+        "looks": config.looks,
         "episodes": config.episodes,
         "minutes": config.minutes,
         "seed": config.seed,
@@ -76,7 +80,7 @@ def main(argv: list[str]) -> int:
         seen = seen.of_first(config.episodes)
     for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
-            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress)
+            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks)
         path = head.save(folder)
         told = {key: round(value, 5) for key, value in errors.items()}
         record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings, "errors": told}

@@ -27,8 +27,9 @@ THOUGHT = 128
 
 @dataclass(frozen=True)
 class HeadShape:
-    """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once; and
-    length of what an eye says of the whole picture (gist)."""
+    """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once;
+    length of what an eye says of the whole picture (gist); and of what it says of each thing in a goal (looks), 0 where
+    only the thing's place is looked at there."""
 
     things: int
     code: int
@@ -37,6 +38,7 @@ class HeadShape:
     width: int = 96
     chunk: int = 4
     gist: int = 0
+    looks: int = 0
 
 
 class Head(nn.Module):
@@ -126,11 +128,12 @@ class Gaze(nn.Module):
 
     Args:
         extra: length of what else is to be considered.
+        looks: length of what is known of each thing where it is wanted, besides its place.
     """
 
-    def __init__(self, shape: HeadShape, extra: int = 0) -> None:
+    def __init__(self, shape: HeadShape, extra: int = 0, looks: int = 0) -> None:
         super().__init__()
-        self.thing = nn.Linear(shape.code + 5, shape.width)
+        self.thing = nn.Linear(shape.code + 5 + looks, shape.width)
         self.feel = nn.Linear(max(shape.proprio + extra, 1), shape.width)
         self.identity = nn.Parameter(0.1 * torch.randn(shape.things, shape.width))
         self.layers = nn.ModuleList(Interaction(shape.width, 32, 2 * shape.width) for _ in range(2))
@@ -144,10 +147,12 @@ class Gaze(nn.Module):
         there: Tensor,
         extra: Tensor | None = None,
         nearness: float = 1.0,
+        like: Tensor | None = None,
     ) -> Tensor:
         """
         Args:
             state: ``places (N, K, 2)``, ``codes (N, K, Z)``, and ``proprio (N, P)``, normalised, where posture is felt.
+            like: ``(N, K, looks)``, of a gaze that looks at that.
             wanted: places ``(N, K, 2)``. there: ``(N, K)``, from 0 to 1, how much of each is seen there.
             extra: ``(N, E)``, what else is to be considered.
             nearness: by which gaps are magnified.
@@ -158,6 +163,8 @@ class Gaze(nn.Module):
         places = state["places"]
         gap = (nearness * (wanted - places) / PACE).clamp(-FAR, FAR) * there[..., None]
         known = [state["codes"], 3 * places, 0.5 * gap, there[..., None]]
+        if like is not None:
+            known.append(like * there[..., None])
         tokens = self.thing(torch.cat(known, dim=-1)) + self.identity
         felt = [part for part in (state.get("proprio"), extra) if part is not None]
         if felt:
@@ -173,13 +180,15 @@ class Stretch:
     """An instant and a later one of each of B windows.
 
     Args:
-        now: modality -> ``(B, ...)`` at the first instant. places, there: ``(B, K, 2)`` and ``(B, K)`` at the later.
+        now: modality -> ``(B, ...)`` at the first instant.
+        places, there, codes: ``(B, K, 2)``, ``(B, K)`` and ``(B, K, Z)`` at the later.
         first, gap: ``(B,)``, step of the one, and steps from it to the other.
     """
 
     now: Mapping[str, Tensor]
     places: Tensor
     there: Tensor
+    codes: Tensor
     first: Tensor
     gap: Tensor
 
@@ -187,12 +196,19 @@ class Stretch:
 SEEN = ("places", "codes", "proprio")
 """What heads look at."""
 
+STILL = "still_"
+"""Prefix of what is seen where motion is not: goals are stills."""
 
-def draw_stretches(batch: Mapping[str, Tensor], generator: torch.Generator, shortest: int, longest: int) -> Stretch:
+
+def draw_stretches(
+    batch: Mapping[str, Tensor], generator: torch.Generator, shortest: int, longest: int, still: bool = False
+) -> Stretch:
     """Two instants of each window, `shortest` to `longest` steps apart.
 
     Args:
-        batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
+        batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``; and where
+            it sees motion, ``still_places`` and so on, what it recalls of them as stills.
+        still: whether the later instant is a goal, and so a still.
     """
     size, length = batch["action"].shape[:2]
     device = batch["action"].device
@@ -200,4 +216,8 @@ def draw_stretches(batch: Mapping[str, Tensor], generator: torch.Generator, shor
     gap = torch.randint(shortest, min(longest, length) + 1, (size,), generator=generator, device=device)
     first = (torch.rand(size, generator=generator, device=device) * (length - gap + 1)).long()
     now = {name: batch[name][rows, first] for name in SEEN if name in batch}
-    return Stretch(now, batch["places"][rows, first + gap], batch["there"][rows, first + gap], first, gap)
+    places, there, codes = (
+        batch[f"{STILL}{name}" if still and f"{STILL}{name}" in batch else name][rows, first + gap]
+        for name in ("places", "there", "codes")
+    )
+    return Stretch(now, places, there, codes, first, gap)

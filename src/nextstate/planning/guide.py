@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextstate.errors import PlanningError
 from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, Stretch, draw_stretches
 
 UNIT = 10.0
@@ -40,7 +41,7 @@ class Guide(Head):
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
-        self.gaze = Gaze(shape)
+        self.gaze = Gaze(shape, looks=shape.looks)
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.register_buffer("obeys", torch.zeros(shape.things))
@@ -63,13 +64,21 @@ class Guide(Head):
         weight = (1 - self.obeys).square() * steady
         return weight / weight.max() if float(weight.max()) > 0 else (1 - self.obeys).square()
 
-    def forward(self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor, like: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
 
         Args:
             state, wanted, there: as of `Gaze`.
+            like: codes ``(N, K, Z)`` of things where they are wanted: how they are turned, how high they are.
+
+        Raises:
+            PlanningError: for a guide that looks at these (`HeadShape.looks`), and is not told.
         """
-        thought = self.gaze(state, wanted, there)
+        if self.shape.looks and like is None:
+            raise PlanningError("this guide asks what things look like in the goal; give codes with its places.")
+        thought = self.gaze(state, wanted, there, like=like if self.shape.looks else None)
         commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
         return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
 
@@ -110,8 +119,8 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
     Args:
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
     """
-    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1])
-    steps, commands = guide(drawn.now, drawn.places, drawn.there)
+    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True)
+    steps, commands = guide(drawn.now, drawn.places, drawn.there, drawn.codes)
     short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
     missed = commands_missed(commands, batch["action"], drawn)

@@ -145,7 +145,7 @@ def joint_loss(network: Joint, batch: Mapping[str, Tensor], generator: torch.Gen
     Args:
         batch: as of `draw_stretches`.
     """
-    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1])
+    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True)
     size, device = len(drawn.gap), drawn.gap.device
     rows = torch.arange(size, device=device)[:, None]
     times = (drawn.first[:, None] + torch.arange(1, STEPS + 1, device=device)).clamp_max(batch["places"].shape[1] - 1)

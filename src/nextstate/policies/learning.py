@@ -15,7 +15,7 @@ from nextstate.data import Windows, open_cache
 from nextstate.data.parts import require_commands, require_senses
 from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
-from nextstate.models.heads import Head, HeadShape
+from nextstate.models.heads import STILL, Head, HeadShape
 from nextstate.models.leap import Leap, leap_loss
 from nextstate.models.posture import Posture, posture_loss
 from nextstate.models.protocol import WorldModel
@@ -26,7 +26,7 @@ from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
 from nextstate.training.precision import autocast, choose_dtype, seed_step
-from nextstate.training.recall import recall
+from nextstate.training.recall import Recalls, recall
 from nextstate.training.trainable import to_tensors
 
 LONGEST = 32
@@ -52,7 +52,8 @@ class Recollection:
     """What a model recalls of all episodes of a dataset.
 
     Args:
-        train, validation: windows of places, codes, posture, commands, and how much there is of each thing.
+        train, validation: windows of places, codes, posture, commands, and how much there is of each thing; of a model
+            that sees motion also what it makes of still pictures (`STILL`), as those of goals are.
         gist: ``(T, ...)``, what it says of each whole picture; empty where that was not kept.
     """
 
@@ -77,10 +78,18 @@ class Recollection:
         names = list(model.spec.modalities)
         whole, train, validation = (Windows(cache, length + 1, split, seed, names) for split in SPLITS)
         dtype = choose_dtype("auto", model.device)
-        seen = recall(model, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
-        assert seen is not None
-        seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
+
+        def looked(view: Recalls) -> dict[str, np.ndarray]:
+            seen = recall(view, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
+            assert seen is not None
+            seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
+            return seen
+
+        seen = looked(model)
         kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
+        if "motion" in model.images:
+            still = looked(Still(model))
+            kept |= {f"{STILL}{n}": still[n] for n in ("places", "codes", "there")}
         gist = {"gist": seen["gist"]} if "gist" in seen else {}
         return Recollection(model, train.over(kept), validation.over(kept), gist)
 
@@ -106,12 +115,25 @@ class Recollection:
         return HeadShape(things, code, proprio, self.model.spec.action_size, gist=gist)
 
 
+@dataclass(frozen=True)
+class Still:
+    """A model that looks at pictures as if nothing in them moved."""
+
+    model: StateModel
+
+    def recall(self, states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        motion = self.model.spec.modalities["motion"]
+        resting = motion.denormalise(torch.zeros_like(states["motion"], dtype=torch.float32))
+        return self.model.recall({**states, "motion": resting})
+
+
 def learn(
-    name: str, seen: Recollection, seconds: float, seed: int = 0, show: Show | None = None
+    name: str, seen: Recollection, seconds: float, seed: int = 0, show: Show | None = None, looks: bool = False
 ) -> tuple[Head, dict[str, float]]:
     """A head of that name (see `HEADS`), and its errors on episodes that it did not learn from.
 
     Args:
+        looks: whether a guide sees what things look like in goals, besides where they are.
         show: told how many of how many seconds have passed.
     """
     kind, loss_of = HEADS[name]
@@ -120,7 +142,8 @@ def learn(
     device = seen.model.device
     dtype = choose_dtype("auto", device)
     torch.manual_seed(seed)
-    head = kind(seen.shape).to(device)
+    shape = replace(seen.shape, looks=seen.shape.code) if looks and kind is Guide else seen.shape
+    head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
         head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))

@@ -109,11 +109,11 @@ def cloning(guide: Guide, goal: SeenDistance, foreseen: Foreseen | None = None) 
     """
 
     def decide(state: State, step: int) -> Decision:
-        places, there = goal.places, goal.there
+        places, there, like = goal.places, goal.there, goal.codes
         if foreseen is not None:
             near = foreseen.ahead(step, guide.shape.chunk)
-            places, there = near["places"][:, -1], near["there"][:, -1]
-        return Decision(guide(state, places, there)[1])
+            places, there, like = (near[name][:, -1] for name in ("places", "there", "codes"))
+        return Decision(guide(state, places, there, like)[1])
 
     return decide
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nextstate.training.precision import autocast
-from nextstate.training.trainable import Batches, Frames, Learner, to_tensors
+from nextstate.training.trainable import Batches, Frames, to_tensors
 
 CHUNK = 128
 """Frames looked at together; part of what makes a repeated look give the same bits."""
 
 
+class Recalls(Protocol):
+    """Whatever makes something of single frames."""
+
+    def recall(self, states: Mapping[str, Tensor], /) -> Mapping[str, Tensor]: ...
+
+
 def recall(
-    model: Learner,
+    model: Recalls,
     source: Batches,
     device: torch.device,
     dtype: torch.dtype,
