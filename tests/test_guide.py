@@ -86,9 +86,9 @@ def test_a_guide_that_looks_sees_more_than_places() -> None:
     like = torch.zeros(3, 2, 4)
     like[:, 0, 0] = torch.tensor([-0.8, 0.0, 0.8])
     with torch.no_grad():
-        steps, commands = guide(state, state["places"], torch.ones(3, 2), like)
+        steps, commands = guide(state, state["places"], torch.ones(3, 2), guide.read(state["places"], {"codes": like}))
         with pytest.raises(PlanningError, match="look like"):
-            guide(state, state["places"], torch.ones(3, 2))
+            guide.read(state["places"], None)
     assert steps[0] > steps[1] + 2 and steps[2] > steps[1] + 2
     assert commands[0, 0, 0] < -0.3 and commands[2, 0, 0] > 0.3
 
@@ -99,7 +99,7 @@ def test_a_goal_is_seen_as_a_still() -> None:
     generator = torch.Generator()
     for still in (False, True):
         drawn = draw_stretches({**batch, **stills}, generator.manual_seed(0), 1, 8, still)
-        assert all(bool((values == 7).all()) == still for values in (drawn.places, drawn.there, drawn.codes))
+        assert all(bool((values == 7).all()) == still for values in (drawn.places, drawn.there, drawn.looks["codes"]))
         assert not (drawn.now["places"] == 7).any()
     assert not (draw_stretches(batch, generator.manual_seed(0), 1, 8, still=True).places == 7).any()
 

@@ -12,7 +12,7 @@ from nextstate.acting.tasks import Task
 from nextstate.acting.truth import TrueMiss
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
-from nextstate.models.heads import SEEN, Head
+from nextstate.models.heads import LOOKS, SEEN, Head
 from nextstate.models.leap import STRIDE, Leap, Leaping
 from nextstate.models.posture import Posture
 from nextstate.models.protocol import WorldModel
@@ -160,7 +160,7 @@ def told(tools: Tools, task: Task) -> Foreseen:
     """The future that really came when the goal was first reached, as the eye sees it: a perfect prediction."""
     eye = tools.eye
     seen = look(eye, {n: torch.from_numpy(np.array(task.shown[n])) for n in eye.spec.modalities})
-    known = {n: v.float() for n, v in seen.items() if n in SEEN}
+    known = {n: v.float() for n, v in seen.items() if n in (*SEEN, *LOOKS)}
     return Foreseen({**known, "there": presence(seen["areas"])})
 
 

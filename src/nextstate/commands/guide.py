@@ -75,9 +75,7 @@ def main(argv: list[str]) -> int:
         print(f"all of {', '.join(config.heads)} were learned with these settings; they lie in {folder}")
         return 0
     with bar("looking", "frames") as progress:
-        seen = Recollection.of(model, config.data, config.seed, progress)
-    if config.episodes:
-        seen = seen.of_first(config.episodes)
+        seen = Recollection.of(model, config.data, config.seed, progress, config.episodes)
     for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
             head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks)

@@ -181,20 +181,23 @@ class Stretch:
 
     Args:
         now: modality -> ``(B, ...)`` at the first instant.
-        places, there, codes: ``(B, K, 2)``, ``(B, K)`` and ``(B, K, Z)`` at the later.
+        places, there: ``(B, K, 2)`` and ``(B, K)`` at the later. looks: ``codes`` and, if known, ``gist`` there.
         first, gap: ``(B,)``, step of the one, and steps from it to the other.
     """
 
     now: Mapping[str, Tensor]
     places: Tensor
     there: Tensor
-    codes: Tensor
+    looks: Mapping[str, Tensor]
     first: Tensor
     gap: Tensor
 
 
 SEEN = ("places", "codes", "proprio")
 """What heads look at."""
+
+LOOKS = ("codes", "gist")
+"""What is seen of a goal besides the places of things."""
 
 STILL = "still_"
 """Prefix of what is seen where motion is not: goals are stills."""
@@ -216,8 +219,11 @@ def draw_stretches(
     gap = torch.randint(shortest, min(longest, length) + 1, (size,), generator=generator, device=device)
     first = (torch.rand(size, generator=generator, device=device) * (length - gap + 1)).long()
     now = {name: batch[name][rows, first] for name in SEEN if name in batch}
-    places, there, codes = (
-        batch[f"{STILL}{name}" if still and f"{STILL}{name}" in batch else name][rows, first + gap]
-        for name in ("places", "there", "codes")
-    )
-    return Stretch(now, places, there, codes, first, gap)
+    seen = stills(batch) if still else batch
+    looks = {name: seen[name][rows, first + gap] for name in LOOKS if name in seen}
+    return Stretch(now, seen["places"][rows, first + gap], seen["there"][rows, first + gap], looks, first, gap)
+
+
+def stills(batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The same windows as they look where motion is not seen."""
+    return {**batch, **{name.removeprefix(STILL): v for name, v in batch.items() if name.startswith(STILL)}}

@@ -12,6 +12,7 @@ from torch import Tensor
 from nextstate.errors import PlanningError
 from nextstate.modalities import Modality
 from nextstate.models.dynamics import PACE
+from nextstate.models.heads import LOOKS
 from nextstate.models.leap import Leaping
 from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
@@ -111,14 +112,14 @@ class SeenDistance:
         eye: a model that outlines things (`StateModel`), or foresees in leaps what such a one outlined.
         places: ``(B or 1, K, 2)`` where they are wanted. there: ``(B or 1, K)`` how much there is of each, 0 to 1.
         matters: ``(K,)`` weights of things; all count alike by default.
-        codes: ``(B or 1, K, Z)`` what they look like there, for guides that ask (`TimeToGo`).
+        looks: ``codes (B or 1, K, Z)`` and ``gist (B or 1, ...)``, what else is seen there, for guides that ask.
     """
 
     eye: StateModel | Leaping
     places: Tensor
     there: Tensor
     matters: Tensor | None = None
-    codes: Tensor | None = None
+    looks: Mapping[str, Tensor] | None = None
 
     @staticmethod
     def of(eye: WorldModel, goal: Mapping[str, Tensor], now: Mapping[str, Tensor] | None = None) -> SeenDistance:
@@ -148,7 +149,7 @@ class SeenDistance:
                 )
             states[name] = values
         seen = look(eye, states)
-        return SeenDistance(eye, seen["places"], presence(seen["areas"]), codes=seen["codes"].float())
+        return SeenDistance(eye, seen["places"], presence(seen["areas"]), looks={n: seen[n] for n in LOOKS})
 
     def __call__(self, future: Future) -> Tensor:
         gap = (self.state(future)["places"] - _of_rows(self.places, future)) / PACE
@@ -207,11 +208,12 @@ class TimeToGo:
         flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
         wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
-        like = self.seen.codes
-        if like is not None:
-            like = _of_rows(like, future).expand(*size, -1, -1).flatten(0, 1)
+        looks = {}
+        for name, values in self.guide.read(self.seen.places, self.seen.looks).items():
+            of_each = _of_rows(values, future)
+            looks[name] = of_each.expand(*size, *of_each.shape[2:]).flatten(0, 1)
         with self.seen.eye.precision(len(wanted)):
-            steps, commands = self.guide(flat, wanted, there, like)
+            steps, commands = self.guide(flat, wanted, there, looks)
         return steps.view(size), commands.view(*size, *commands.shape[1:])
 
 

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.errors import PlanningError
-from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, Stretch, draw_stretches
+from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, Stretch, draw_stretches, stills
+from nextstate.models.posture import Posture, posture_loss
 
 UNIT = 10.0
 """Steps that count as one while learning."""
@@ -33,15 +34,27 @@ ARRIVED = 0.3
 """Weight of commands after the goal, which should be none, beside those on the way."""
 
 
+READING = 0.1
+"""Weight of reading posture off goals, beside time and commands."""
+
+OUTSTRETCHED = 4.0
+"""Standard deviations beyond which a posture is merely far from the one wanted."""
+
+
 class Guide(Head):
-    """Looks at a state as a model believes it and at places where things are wanted."""
+    """Looks at a state as a model believes it and at places where things are wanted.
+
+    One that is shown more of a goal (`HeadShape.looks`) also sees how things are turned there and how high they are,
+    and where the body is: its posture is read off the goal's picture, and compared with the one that is felt.
+    """
 
     name = "guide"
     version = 3
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
-        self.gaze = Gaze(shape, looks=shape.looks)
+        self.posture = Posture(shape) if shape.looks and shape.proprio and shape.gist else None
+        self.gaze = Gaze(shape, shape.proprio if self.posture else 0, shape.looks)
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.register_buffer("obeys", torch.zeros(shape.things))
@@ -64,21 +77,43 @@ class Guide(Head):
         weight = (1 - self.obeys).square() * steady
         return weight / weight.max() if float(weight.max()) > 0 else (1 - self.obeys).square()
 
+    def read(self, wanted: Tensor, looks: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
+        """What `forward` asks of a goal besides places ``(B, K, 2)``, out of what is seen there.
+
+        Raises:
+            PlanningError: where the guide asks, and is not told.
+        """
+        asked = ("codes", "gist") if self.posture else ("codes",) if self.shape.looks else ()
+        for name in asked:
+            if looks is None or name not in looks:
+                raise PlanningError(f"this guide asks what goals look like; give {name} with their places.")
+        if not asked or looks is None:
+            return {}
+        read = {"codes": looks["codes"].float()}
+        if self.posture is not None:
+            read["posture"] = self.posture({"places": wanted, **looks})
+        return read
+
     def forward(
-        self, state: Mapping[str, Tensor], wanted: Tensor, there: Tensor, like: Tensor | None = None
+        self,
+        state: Mapping[str, Tensor],
+        wanted: Tensor,
+        there: Tensor,
+        looks: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
 
         Args:
             state, wanted, there: as of `Gaze`.
-            like: codes ``(N, K, Z)`` of things where they are wanted: how they are turned, how high they are.
-
-        Raises:
-            PlanningError: for a guide that looks at these (`HeadShape.looks`), and is not told.
+            looks: what `read` says of the goal, ``(N, ...)``.
         """
-        if self.shape.looks and like is None:
-            raise PlanningError("this guide asks what things look like in the goal; give codes with its places.")
-        thought = self.gaze(state, wanted, there, like=like if self.shape.looks else None)
+        looks = looks or {}
+        bent = None
+        if self.posture is not None:
+            bent = self.posture.gap(state["proprio"].float(), looks["posture"].detach()).clamp(
+                -OUTSTRETCHED, OUTSTRETCHED
+            )
+        thought = self.gaze(state, wanted, there, bent, like=looks.get("codes"))
         commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
         return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
 
@@ -120,11 +155,15 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
     """
     drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True)
-    steps, commands = guide(drawn.now, drawn.places, drawn.there, drawn.codes)
+    steps, commands = guide(drawn.now, drawn.places, drawn.there, guide.read(drawn.places, drawn.looks))
     short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
     missed = commands_missed(commands, batch["action"], drawn)
-    return {"loss": timing + missed, "timing": timing, "commands": missed}
+    loss, parts = timing + missed, {"timing": timing, "commands": missed}
+    if guide.posture is not None:
+        reading = posture_loss(guide.posture, stills(batch), generator)
+        loss, parts = loss + READING * reading["loss"], {**parts, "posture": reading["numbers"]}
+    return {"loss": loss, **parts}
 
 
 def commands_missed(commands: Tensor, action: Tensor, drawn: Stretch) -> Tensor:

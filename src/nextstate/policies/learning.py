@@ -63,11 +63,15 @@ class Recollection:
     gist: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
-    def of(model: WorldModel, data: Path, seed: int = 0, show: Show | None = None) -> Recollection:
-        """Looks at every frame once.
+    def of(model: WorldModel, data: Path, seed: int = 0, show: Show | None = None, episodes: int = 0) -> Recollection:
+        """Looks at every frame once, and where the model sees motion once more as at a still.
+
+        Args:
+            episodes: only so many first training episodes, and those held out among them; 0 for all.
 
         Raises:
             PlanningError: for a model that outlines no things. DatasetError: for a dataset of another body.
+            SettingsError: where there are not so many episodes.
         """
         if not isinstance(model, StateModel):
             raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
@@ -77,6 +81,12 @@ class Recollection:
         length = min(LONGEST, int(cache.lengths.min()) - 1)
         names = list(model.spec.modalities)
         whole, train, validation = (Windows(cache, length + 1, split, seed, names) for split in SPLITS)
+        if episodes:
+            train = train.of_first(_among(episodes, train))
+            last = int(train.episodes[-1])
+            validation = validation.of_first(max(int((validation.episodes <= last).sum()), 1))
+            last = max(last, int(validation.episodes[-1]))
+            whole = whole.of_first(int((whole.episodes <= last).sum()))
         dtype = choose_dtype("auto", model.device)
 
         def looked(view: Recalls) -> dict[str, np.ndarray]:
@@ -87,10 +97,11 @@ class Recollection:
 
         seen = looked(model)
         kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
+        gist = {"gist": seen["gist"]}
         if "motion" in model.images:
             still = looked(Still(model))
             kept |= {f"{STILL}{n}": still[n] for n in ("places", "codes", "there")}
-        gist = {"gist": seen["gist"]} if "gist" in seen else {}
+            gist |= {f"{STILL}gist": still["gist"]}
         return Recollection(model, train.over(kept), validation.over(kept), gist)
 
     def with_gist(self) -> Recollection:
@@ -101,9 +112,7 @@ class Recollection:
 
     def of_first(self, episodes: int) -> Recollection:
         """Of the first training episodes alone; raises `SettingsError` where there are not so many."""
-        if not 1 <= episodes <= len(self.train.episodes):
-            raise SettingsError(f"{episodes} episodes: the dataset has {len(self.train.episodes)} to learn from.")
-        return replace(self, train=self.train.of_first(episodes))
+        return replace(self, train=self.train.of_first(_among(episodes, self.train)))
 
     @property
     def shape(self) -> HeadShape:
@@ -113,6 +122,12 @@ class Recollection:
         gist = int(np.prod(arrays["gist"].shape[1:])) if "gist" in arrays else 0
         things, code = arrays["places"].shape[1], arrays["codes"].shape[2]
         return HeadShape(things, code, proprio, self.model.spec.action_size, gist=gist)
+
+
+def _among(episodes: int, windows: Windows) -> int:
+    if not 1 <= episodes <= len(windows.episodes):
+        raise SettingsError(f"{episodes} episodes: the dataset has {len(windows.episodes)} to learn from.")
+    return episodes
 
 
 @dataclass(frozen=True)
@@ -137,17 +152,20 @@ def learn(
         show: told how many of how many seconds have passed.
     """
     kind, loss_of = HEADS[name]
-    if kind.gisted:
+    looks = looks and kind is Guide
+    if kind.gisted or looks:
         seen = seen.with_gist()
     device = seen.model.device
     dtype = choose_dtype("auto", device)
     torch.manual_seed(seed)
-    shape = replace(seen.shape, looks=seen.shape.code) if looks and kind is Guide else seen.shape
+    shape = replace(seen.shape, looks=seen.shape.code) if looks else seen.shape
     head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
         head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
         head.rests.copy_(restfulness(some["places"], some["there"]))
+        if head.posture is not None:
+            head.posture.fit(some, seen.model.spec.modalities["proprio"])
     if isinstance(head, Joint):
         fit_spread(head, some)
     if isinstance(head, Posture):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nextstate.imagination.saying import acted_out
 from nextstate.models.director import Director
+from nextstate.models.heads import LOOKS
 from nextstate.models.world_model import StateModel
 from nextstate.planning.costs import SeenDistance, look
 from nextstate.planning.guide import Guide
@@ -89,7 +90,7 @@ class Foreseen:
     """A future that someone knows: what an eye sees of it, at each of T steps from the start of the episode.
 
     Args:
-        seen: ``places (T, K, 2)``, ``there (T, K)`` and ``proprio (T, P)``; after its end it stands still.
+        seen: ``places (T, K, 2)``, ``there (T, K)``, ``proprio (T, P)``, and `LOOKS`; after its end it stands still.
     """
 
     seen: State
@@ -109,11 +110,12 @@ def cloning(guide: Guide, goal: SeenDistance, foreseen: Foreseen | None = None) 
     """
 
     def decide(state: State, step: int) -> Decision:
-        places, there, like = goal.places, goal.there, goal.codes
+        places, there, looks = goal.places, goal.there, goal.looks
         if foreseen is not None:
             near = foreseen.ahead(step, guide.shape.chunk)
-            places, there, like = (near[name][:, -1] for name in ("places", "there", "codes"))
-        return Decision(guide(state, places, there, like)[1])
+            places, there = near["places"][:, -1], near["there"][:, -1]
+            looks = {name: near[name][:, -1] for name in LOOKS if name in near}
+        return Decision(guide(state, places, there, guide.read(places, looks))[1])
 
     return decide
 
