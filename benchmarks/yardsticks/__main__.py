@@ -54,7 +54,7 @@ RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
     "pusht": Recipe(1500, PUSHED, lewm=True, heads=("guide",), ours="model", minutes=24.0),
     "reacher": Recipe(600, POSED, heads=("guide", "leap", "posture")),
-    "cube": Recipe(400, TIMED),
+    "cube": Recipe(400, PUSHED, heads=("guide",), ours="cloned"),
 }
 
 
