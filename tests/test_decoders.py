@@ -100,8 +100,9 @@ def test_heads_are_kept_and_come_back(inverse: Inverse, joint: Joint, tmp_path: 
         assert all(torch.equal(value, again.state_dict()[name]) for name, value in head.state_dict().items())
 
 
+@pytest.mark.parametrize("looks", [0, 24])
 @pytest.mark.parametrize("decoder", ["planner", "cloned", "inverse", "joint"])
-def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, tmp_path: Path) -> None:
+def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, looks: int, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(SHIPPED / "push", folder)
     for path in folder.glob("*.safetensors"):
@@ -113,7 +114,7 @@ def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, tmp_path: Path) -
     if decoder != "planner":
         with pytest.raises(CheckpointError, match="nextstate guide"):
             load(folder, goal, decoder)
-    shape = HeadShape(things=10, code=24, proprio=4, action=2)
+    shape = HeadShape(things=10, code=24, proprio=4, action=2, gist=96, looks=looks)
     for kind, _ in HEADS.values():
         kind(shape).save(folder)
     policy = load(folder, goal, decoder)
