@@ -47,7 +47,8 @@ def summary() -> dict[str, Any]:
         decoders = [ways[way]["milliseconds"] for way in ("cloned", "inverse", "joint") if way in ways]
         found["latency_ms"] = {"planner": ways["model"]["milliseconds"], "decoder": max(decoders)}
     if grasp:
-        found["grasp"] = reached(grasp)
+        cloned = grasp["ways"]["cloned"]["strict"]
+        found["grasp"] = {**reached(grasp), "cloned": {"success": cloned["rate"], "ci": cloned["interval"]}}
     if decoding:
         found["decoding"] = {name: decoded(kinds) for name, kinds in decoding["decoders"].items()}
     if thoughts:
