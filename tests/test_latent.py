@@ -96,6 +96,8 @@ if size > 1:
 if rank == 0:
     print(" ".join(f"{x:.5f}" for x in [float(loss.detach()), *gradient.flatten().tolist()]), flush=True)
 if size > 1:
+    # Who leaves while the other still listens makes the other crash.
+    dist.barrier()
     dist.destroy_process_group()
 """
 
@@ -145,6 +147,17 @@ def test_a_model_that_hears_and_sees_raises_no_alarm_and_others_do() -> None:
         watch.check(deaf, foresees=True)
     for _ in range(PATIENCE):
         watch.check(deaf, foresees=False)
+
+
+def test_who_only_learns_to_look_need_not_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "measure_peak", lambda *_, **__: 1e11)
+    model = make("pixel", stirred=0.0)
+    model.stages = tuple(stage for stage in model.stages if stage.name == "look")
+    settings = TrainingSettings(steps=20, batch=4, validate_every="4", precision="fp32", threads=1, tensorboard=False)
+    with closing(Run(tmp_path / "run", {"training": settings.to_dict()})) as run:
+        Trainer(model, Windows(model), settings, run, held(model)).fit()
+    noted = [line for line in read_metrics(tmp_path / "run" / "metrics.jsonl") if line["kind"] == "validation"]
+    assert len(noted) > PATIENCE and all(line["space"]["heard"] == 0 for line in noted)
 
 
 def test_collapse_stops_training_with_a_clear_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

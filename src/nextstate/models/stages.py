@@ -24,6 +24,7 @@ class Stage:
             Frames are then looked at once, when the stage begins, by parts of the model that it leaves as they are.
         pictured: of a stage from what was recalled, whether windows hold the pictures too.
         commanded: whether it can do nothing with windows whose commands are not known.
+        deaf: whether it learns nothing of what actions do.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Stage:
     recalled: bool = False
     pictured: bool = False
     commanded: bool = False
+    deaf: bool = False
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> tuple[int, float]:

@@ -296,7 +296,8 @@ class Trainer:
         noted = {"errors": self._validated.to_dict(), "space": signs.to_dict() if signs else {}}
         self.metrics.note("validation", self.step, noted)
         if signs:
-            self.watch.check(signs, foresees=self._stage == len(self.stages) - 1)
+            hearing = not all(stage.deaf for stage in self.stages)
+            self.watch.check(signs, foresees=hearing and self._stage == len(self.stages) - 1)
 
     def _save(self) -> None:
         self._look()
