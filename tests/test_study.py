@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nextstate.cli import main
+from nextstate.planning import Guide
 from nextstate.studies.decoding import DECODERS, needed_heads, says
 from recordings import make_dataset
 
@@ -73,6 +74,9 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     capsys.readouterr()
     assert main([*options, "--heads", "inverse", "guide"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out
+    assert main([*options, "--heads", "guide", "--looks", "--episodes", "2"]) == 0
+    guide = Guide.load(folder)
+    assert guide.posture is not None and guide.shape.looks
     away = [str(data / ".." / data.name) if word == str(data) else word for word in options]
     assert main([*away, "--heads", "inverse"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out

@@ -37,6 +37,7 @@ class Recipe:
     Args:
         episodes: recorded. settings: of `nextstate act`. lewm: whether LeWM is trained on it too.
         heads: that are learned. ours: the row that stands for nextstate. minutes: of training.
+        looks: whether the guide sees what goals look like, and not only where things are in them.
     """
 
     episodes: int
@@ -45,6 +46,7 @@ class Recipe:
     heads: tuple[str, ...] = ("guide", "leap")
     ours: str = "leaps"
     minutes: float = 20.0
+    looks: bool = False
 
 
 POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15")
@@ -54,7 +56,7 @@ RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),
     "pusht": Recipe(1500, PUSHED, lewm=True, heads=("guide",), ours="model", minutes=24.0),
     "reacher": Recipe(600, POSED, heads=("guide", "leap", "posture")),
-    "cube": Recipe(400, PUSHED, heads=("guide",), ours="cloned"),
+    "cube": Recipe(400, PUSHED, heads=("guide",), ours="cloned", looks=True),
 }
 
 
@@ -97,7 +99,7 @@ def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
     minutes = minutes_of(world, options)
     run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", minutes)
     model = trained / "model"
-    heads = ("--heads", *recipe.heads, "--minutes", options.heads)
+    heads = ("--heads", *recipe.heads, "--minutes", options.heads, *(["--looks"] if recipe.looks else []))
     run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)
     counts = ("--tasks", options.tasks, "--seeds", options.seeds, "--protocol", "both")
     ways = ("--ways", *(options.ways or WAYS))

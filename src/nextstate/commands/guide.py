@@ -28,9 +28,9 @@ class Config:
     """LeRobot v3 dataset, such as the one that the model was trained on."""
     heads: tuple[str, ...] = ("guide", "inverse", "joint")
     """Which heads to learn."""
-    looks: bool = True
-    """Whether a guide sees what things look like in goals, such as how they are turned or how high, and not only where
-    they are."""
+    looks: bool = False
+    """Whether a guide sees what things look like in goals, such as how they are turned or how high, and the body's
+    posture there, and not only where they are: for arms that lift and carry."""
     episodes: int = 0
     """Learn from the first so many training episodes; 0 for all."""
     minutes: float = 4.0
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),
-        "looks": config.looks,
+        **({"looks": True} if config.looks else {}),
         "episodes": config.episodes,
         "minutes": config.minutes,
         "seed": config.seed,
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
         print(f"all of {', '.join(config.heads)} were learned with these settings; they lie in {folder}")
         return 0
     with bar("looking", "frames") as progress:
-        seen = Recollection.of(model, config.data, config.seed, progress, config.episodes)
+        seen = Recollection.of(model, config.data, config.seed, progress, config.episodes, config.looks)
     for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
             head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks)

@@ -52,8 +52,8 @@ class Recollection:
     """What a model recalls of all episodes of a dataset.
 
     Args:
-        train, validation: windows of places, codes, posture, commands, and how much there is of each thing; of a model
-            that sees motion also what it makes of still pictures (`STILL`), as those of goals are.
+        train, validation: windows of places, codes, posture, commands, and how much there is of each thing; if asked,
+            of a model that sees motion, also what it makes of still pictures (`STILL`), as those of goals are.
         gist: ``(T, ...)``, what it says of each whole picture; empty where that was not kept.
     """
 
@@ -63,10 +63,13 @@ class Recollection:
     gist: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
-    def of(model: WorldModel, data: Path, seed: int = 0, show: Show | None = None, episodes: int = 0) -> Recollection:
-        """Looks at every frame once, and where the model sees motion once more as at a still.
+    def of(
+        model: WorldModel, data: Path, seed: int = 0, show: Show | None = None, episodes: int = 0, looks: bool = False
+    ) -> Recollection:
+        """Looks at every frame once.
 
         Args:
+            looks: where the model sees motion, looks once more as at stills, for guides that see what goals look like.
             episodes: only so many first training episodes, and those held out among them; 0 for all.
 
         Raises:
@@ -98,7 +101,7 @@ class Recollection:
         seen = looked(model)
         kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
         gist = {"gist": seen["gist"]}
-        if "motion" in model.images:
+        if looks and "motion" in model.images:
             still = looked(Still(model))
             kept |= {f"{STILL}{n}": still[n] for n in ("places", "codes", "there")}
             gist |= {f"{STILL}gist": still["gist"]}
