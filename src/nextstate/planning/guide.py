@@ -80,6 +80,12 @@ class Guide(Head):
     def read(self, wanted: Tensor, looks: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
         """What `forward` asks of a goal besides places ``(B, K, 2)``, out of what is seen there.
 
+        Args:
+            looks: ``codes (B, K, Z)`` and ``gist (B, ...)``.
+
+        Returns:
+            nothing, or ``codes`` and, where posture is felt, ``posture (B, 3, P)`` as of `Posture`.
+
         Raises:
             PlanningError: where the guide asks, and is not told.
         """
