@@ -14,7 +14,7 @@ from nextstate.data.storage import write_json
 from nextstate.errors import CheckpointError, PlanningError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import STILL, HeadShape, draw_stretches
-from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
+from nextstate.planning.guide import HOME, Guide, guide_loss, homecoming, obedience, restfulness, speeds, worth
 from nextstate.training.optimiser import Optimiser
 
 SPEED = 0.5 * PACE
@@ -102,6 +102,72 @@ def test_a_goal_is_seen_as_a_still() -> None:
         assert all(bool((values == 7).all()) == still for values in (drawn.places, drawn.there, drawn.looks["codes"]))
         assert not (drawn.now["places"] == 7).any()
     assert not (draw_stretches(batch, generator.manual_seed(0), 1, 8, still=True).places == 7).any()
+
+
+def test_the_present_is_seen_as_a_still_as_often_as_asked() -> None:
+    batch = window(0)
+    stills = {f"{STILL}{name}": torch.full_like(batch[name], 7.0) for name in ("places", "there", "codes")}
+    now = draw_stretches({**batch, **stills}, torch.Generator().manual_seed(0), 1, 8, True, calm=0.5).now
+    share = (now["places"] == 7).flatten(1).float().mean(dim=1)
+    assert set(share.tolist()) == {0.0, 1.0} and 0.3 < share.mean() < 0.7
+    assert torch.equal((now["codes"] == 7).flatten(1).all(dim=1).float(), share)
+
+
+def test_speeds_are_told_from_postures() -> None:
+    generator = torch.Generator().manual_seed(0)
+    turning = torch.randn(16, 20, 2, generator=generator)
+    posture = turning.cumsum(dim=1) + torch.randn(16, 1, 2, generator=generator)
+    noise = torch.randn(16, 20, 1, generator=generator)
+    assert speeds(torch.cat([posture, 3 * turning, noise], dim=2)).tolist() == [False, False, True, True, False]
+
+
+def test_what_a_guide_is_not_to_feel_it_does_not_feel() -> None:
+    torch.manual_seed(0)
+    guide = Guide(HeadShape(things=2, code=4, proprio=2, action=2, width=32))
+    guide.not_feeling(torch.tensor([False, True]))
+    optimiser = Optimiser(guide, 2e-3)
+    for step in range(20):
+        batch = window(step)
+        told = torch.cat([batch["action"], batch["action"][:, -1:]], dim=1)[..., :1]
+        batch["proprio"] = torch.cat([batch["places"][:, :, 0, :1], told], dim=2)
+        guide_loss(guide, batch, torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
+        optimiser.step(1.0)
+    state = {"places": torch.zeros(2, 2, 2), "codes": torch.zeros(2, 2, 4)}
+    wanted, there = torch.full((2, 2, 2), 0.1), torch.ones(2, 2)
+    for reading, same in ((0, False), (1, True)):
+        felt = torch.zeros(2, 2)
+        felt[1, reading] = 1.0
+        _, commands = guide({**state, "proprio": felt}, wanted, there)
+        assert torch.equal(commands[0], commands[1]) == same
+
+
+def test_one_has_arrived_once_things_are_home_for_good() -> None:
+    """A thing goes out, comes back, goes out, and comes home at step 12; the body goes on."""
+    batch = window(0, size=1)
+    batch["places"] = torch.zeros(1, 25, 2, 2)
+    batch["places"][0, 2:5, 1, 0] = batch["places"][0, 8:12, 1, 0] = 3 * HOME
+    batch["places"][0, :, 0, 0] = torch.arange(25.0) * 0.9 * HOME
+    drawn = draw_stretches(batch, torch.Generator().manual_seed(0), 24, 24)
+    assert homecoming(batch, drawn, torch.tensor([0.0, 1.0])).tolist() == [12]
+    assert homecoming(batch, drawn, torch.tensor([1.0, 1.0])).tolist() == [23], "but for the last step, which is within"
+    batch["there"][:, :, 1] = 0
+    assert homecoming(batch, drawn, torch.tensor([0.0, 1.0])).tolist() == [0], "what is not there is not away"
+
+
+def test_commands_that_saved_time_count_more(guide: Guide) -> None:
+    """One window goes home at once and rests there, one goes the other way first."""
+    ways = torch.zeros(2, 12, 2)
+    ways[0, :4, 0] = ways[1, 4:, 0] = 1.0
+    ways[1, :4, 0] = -1.0
+    batch = {name: values[:, :13] for name, values in window(0, size=2).items()} | {"action": ways}
+    moved = torch.cat([torch.zeros(2, 1, 2), ways.cumsum(dim=1)], dim=1) * SPEED
+    batch["places"] = torch.stack([moved, torch.zeros_like(moved)], dim=2)
+    drawn = draw_stretches(batch, torch.Generator().manual_seed(0), 12, 12)
+    drawn = replace(drawn, gap=homecoming(batch, drawn, torch.ones(2)))
+    with torch.no_grad():
+        steps, _ = guide(drawn.now, drawn.places, drawn.there)
+    straight, round_about = worth(guide, batch, drawn, {}, steps)
+    assert straight > 1.5 * round_about
 
 
 def test_what_goes_as_it_is_told_is_known() -> None:

@@ -220,17 +220,25 @@ def _looking(decide: Callable[[Tools, Task], Decide]) -> Way:
     return lambda tools, task: Looking(tools.eye, decide(tools, task), tools.every)
 
 
+def _cloning(foreseen: Callable[[Tools, Task], Foreseen] | None = None) -> Way:
+    def way(tools: Tools, task: Task) -> Actor:
+        decide = cloning(tools.guide(), seen_goal(tools, task), foreseen(tools, task) if foreseen else None)
+        return Looking(tools.eye, decide, tools.every, tools.guide().calm)
+
+    return way
+
+
 WAYS: dict[str, Way] = {
     "still": still,
     "random": aimless,
     "replay": replay,
-    "cloned": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task))),
+    "cloned": _cloning(),
     "inverse": _looking(lambda t, task: inverting(t.inverse(), seen_goal(t, task), t.joint(), task.seed, t.every)),
     "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
     "model": planned,
     "proposals": proposed,
     "leaps": leaping,
-    "cloned_told": _looking(lambda t, task: cloning(t.guide(), seen_goal(t, task), told(t, task))),
+    "cloned_told": _cloning(told),
     "inverse_told": _looking(
         lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed, t.every)
     ),

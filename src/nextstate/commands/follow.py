@@ -284,7 +284,7 @@ def _cloned(model: Any, config: Config) -> Callable[[Instructed], Actor]:
 
     def make(task: Instructed) -> Actor:
         goal: Mapping[str, torch.Tensor] = {n: torch.from_numpy(v.copy())[None] for n, v in task.goal.items()}
-        return Looking(model, cloning(guide, SeenDistance.of(model, goal)), config.every)
+        return Looking(model, cloning(guide, SeenDistance.of(model, goal)), config.every, guide.calm)
 
     return make
 

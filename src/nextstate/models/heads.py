@@ -28,8 +28,8 @@ THOUGHT = 128
 @dataclass(frozen=True)
 class HeadShape:
     """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once;
-    length of what an eye says of the whole picture (gist); and of what it says of each thing in a goal (looks), 0 where
-    only the thing's place is looked at there."""
+    length of what an eye says of the whole picture (gist); of what it says of each thing in a goal (looks), 0 where
+    only the thing's place is looked at there; and of what skin feels (touch), 0 for heads that are not told."""
 
     things: int
     code: int
@@ -39,6 +39,7 @@ class HeadShape:
     chunk: int = 4
     gist: int = 0
     looks: int = 0
+    touch: int = 0
 
 
 class Head(nn.Module):
@@ -193,7 +194,7 @@ class Stretch:
     gap: Tensor
 
 
-SEEN = ("places", "codes", "proprio")
+SEEN = ("places", "codes", "proprio", "touch")
 """What heads look at."""
 
 LOOKS = ("codes", "gist")
@@ -204,14 +205,19 @@ STILL = "still_"
 
 
 def draw_stretches(
-    batch: Mapping[str, Tensor], generator: torch.Generator, shortest: int, longest: int, still: bool = False
+    batch: Mapping[str, Tensor],
+    generator: torch.Generator,
+    shortest: int,
+    longest: int,
+    still: bool = False,
+    calm: float = 0.0,
 ) -> Stretch:
     """Two instants of each window, `shortest` to `longest` steps apart.
 
     Args:
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``; and where
             it sees motion, ``still_places`` and so on, what it recalls of them as stills.
-        still: whether the later instant is a goal, and so a still.
+        still: whether the later instant is a goal, and so a still. calm: share of windows whose present is a still too.
     """
     size, length = batch["action"].shape[:2]
     device = batch["action"].device
@@ -220,6 +226,11 @@ def draw_stretches(
     first = (torch.rand(size, generator=generator, device=device) * (length - gap + 1)).long()
     now = {name: batch[name][rows, first] for name in SEEN if name in batch}
     seen = stills(batch) if still else batch
+    if calm:
+        resting = torch.rand(size, generator=generator, device=device) < calm
+        for name in (name for name in now if f"{STILL}{name}" in batch):
+            chosen = resting.view(-1, *[1] * (now[name].dim() - 1))
+            now[name] = torch.where(chosen, batch[f"{STILL}{name}"][rows, first], now[name])
     looks = {name: seen[name][rows, first + gap] for name in LOOKS if name in seen}
     return Stretch(now, seen["places"][rows, first + gap], seen["there"][rows, first + gap], looks, first, gap)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from nextstate.errors import PlanningError
 from nextstate.modalities import Modality
 from nextstate.models.dynamics import PACE
-from nextstate.models.heads import LOOKS
+from nextstate.models.heads import LOOKS, SEEN
 from nextstate.models.leap import Leaping
 from nextstate.models.protocol import Beliefs, History, WorldModel
 from nextstate.models.vision import presence
@@ -205,7 +205,7 @@ class TimeToGo:
     def _told(self, future: Future) -> tuple[Tensor, Tensor]:
         state = self.seen.state(future)
         size = state["places"].shape[:2]
-        flat = {n: v.flatten(0, 1) for n, v in state.items() if n in ("places", "codes", "proprio")}
+        flat = {n: v.flatten(0, 1) for n, v in state.items() if n in SEEN}
         wanted = _of_rows(self.seen.places, future).expand_as(state["places"]).flatten(0, 1)
         there = _of_rows(self.seen.there, future).expand(*size, -1).flatten(0, 1)
         looks = {}

@@ -9,6 +9,7 @@ https://arxiv.org/abs/1912.06088).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -31,8 +32,26 @@ RESTLESS, RESTFUL = 0.5, 0.875
 """Shares of steps in which a thing rests, up to which its place says nothing and from which on it counts in full."""
 
 ARRIVED = 0.3
-"""Weight of commands after the goal, which should be none, beside those on the way."""
+"""Weight of commands after the goal, which should be none, beside those on the way: where bodies alone go anywhere."""
 
+KEPT = 1.0
+"""The same where things are brought home, and are to stay there."""
+
+
+SPEED = 0.8
+"""Correlation with steps of some reading from which on a reading of the body tells speed, and no posture."""
+
+CALM = 0.5
+"""Share of windows whose present a guide that looks sees as a still."""
+
+HOME = 0.02
+"""Gap, in halves of the picture, up to which a thing is where it is wanted."""
+
+HURRY, LATER = 0.1, 8
+"""By how much, in logarithms, a command counts more for each step that was saved within so many steps of it."""
+
+MOST = 2.0
+"""The same, at most; at least minus twice that."""
 
 READING = 0.1
 """Weight of reading posture off goals, beside time and commands."""
@@ -54,7 +73,7 @@ class Guide(Head):
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
         self.posture = Posture(shape) if shape.looks and shape.proprio and shape.gist else None
-        self.gaze = Gaze(shape, shape.proprio if self.posture else 0, shape.looks)
+        self.gaze = Gaze(shape, (shape.proprio if self.posture else 0) + shape.touch, shape.looks)
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.register_buffer("obeys", torch.zeros(shape.things))
@@ -76,6 +95,28 @@ class Guide(Head):
         steady = ((self.rests - RESTLESS) / (RESTFUL - RESTLESS)).clamp(0, 1) ** 4
         weight = (1 - self.obeys).square() * steady
         return weight / weight.max() if float(weight.max()) > 0 else (1 - self.obeys).square()
+
+    brings: bool = False
+    """While it learns: whether things that matter are moved about, so that there is an arriving."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether it is to look as if nothing moved: so does one that looks at goals, which are stills."""
+        return self.shape.looks > 0
+
+    def not_feeling(self, readings: Tensor) -> None:
+        """From now on it learns nothing from some readings of the body, ``(P,)`` bool.
+
+        How fast a body goes is what it was told just now, and who may copy himself does not look (de Haan et al. 2019,
+        https://arxiv.org/abs/1905.11979).
+        """
+        weight = self.gaze.feel.weight
+        kept = torch.ones(weight.shape[1], dtype=weight.dtype, device=weight.device)
+        times = 2 if self.posture is not None else 1
+        kept[: times * len(readings)] = 1 - readings.to(weight).repeat(times)
+        with torch.no_grad():
+            weight.mul_(kept)
+        weight.register_hook(lambda gradient: gradient * kept.to(gradient))  # type: ignore[no-untyped-call]
 
     def read(self, wanted: Tensor, looks: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
         """What `forward` asks of a goal besides places ``(B, K, 2)``, out of what is seen there.
@@ -113,13 +154,13 @@ class Guide(Head):
             state, wanted, there: as of `Gaze`.
             looks: what `read` says of the goal, ``(N, ...)``.
         """
-        looks = looks or {}
-        bent = None
+        looks, extra = looks or {}, []
         if self.posture is not None:
-            bent = self.posture.gap(state["proprio"].float(), looks["posture"].detach()).clamp(
-                -OUTSTRETCHED, OUTSTRETCHED
-            )
-        thought = self.gaze(state, wanted, there, bent, like=looks.get("codes"))
+            bent = self.posture.gap(state["proprio"].float(), looks["posture"].detach())
+            extra.append(bent.clamp(-OUTSTRETCHED, OUTSTRETCHED))
+        if self.shape.touch:
+            extra.append(state["touch"].float().flatten(1).clamp(-OUTSTRETCHED, OUTSTRETCHED))
+        thought = self.gaze(state, wanted, there, torch.cat(extra, dim=1) if extra else None, like=looks.get("codes"))
         commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
         return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
 
@@ -154,17 +195,56 @@ def restfulness(places: Tensor, there: Tensor) -> Tensor:
     return 1 - share.float()
 
 
+def speeds(proprio: Tensor) -> Tensor:
+    """Which readings of the body tell how fast others change, ``(P,)`` bool.
+
+    Args:
+        proprio: ``(B, T, P)``.
+    """
+    steps = (proprio[:, 1:] - proprio[:, :-1]).flatten(0, 1).double()
+    values = proprio[:, 1:].flatten(0, 1).double()
+
+    def unit(x: Tensor) -> Tensor:
+        return (x - x.mean(dim=0)) / x.std(dim=0).clamp_min(1e-9)
+
+    alike = unit(values).T @ unit(steps) / len(values)
+    return alike.abs().amax(dim=1) > SPEED
+
+
+def homecoming(batch: Mapping[str, Tensor], drawn: Stretch, matters: Tensor) -> Tensor:
+    """Steps ``(B,)`` from the first instant until all that matters is, and stays, where it is at the later one.
+
+    Args:
+        batch: as of `guide_loss`. matters: ``(K,)``.
+    """
+    places, there = batch["places"].float(), batch["there"]
+    rows, end = torch.arange(len(places), device=places.device), drawn.first + drawn.gap
+    off = (places - places[rows, end][:, None]).norm(dim=-1) * there * there[rows, end][:, None] * matters
+    time = torch.arange(places.shape[1], device=places.device)
+    away = (off.amax(dim=2) > HOME) & (time >= drawn.first[:, None]) & (time < end[:, None])
+    last: Tensor = ((time + 1) * away).amax(dim=1)
+    return (last - drawn.first).clamp_min(0)
+
+
 def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """Two instants of each window: how long from one to the other, and what was done first.
+
+    Where things are brought about, one has arrived once they are home; and commands that saved time, as the guide
+    itself sees it a little later, count more than those that wasted it (weighted goal-conditioned supervised learning,
+    Yang et al. 2022, https://arxiv.org/abs/2202.04478).
 
     Args:
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
     """
-    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True)
-    steps, commands = guide(drawn.now, drawn.places, drawn.there, guide.read(drawn.places, drawn.looks))
+    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True, calm=CALM if guide.calm else 0.0)
+    if guide.brings:
+        drawn = replace(drawn, gap=homecoming(batch, drawn, guide.matters))
+    read = guide.read(drawn.places, drawn.looks)
+    steps, commands = guide(drawn.now, drawn.places, drawn.there, read)
     short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
-    missed = commands_missed(commands, batch["action"], drawn)
+    counts = worth(guide, batch, drawn, read, steps)
+    missed = commands_missed(commands, batch["action"], drawn, counts, KEPT if guide.brings else ARRIVED)
     loss, parts = timing + missed, {"timing": timing, "commands": missed}
     if guide.posture is not None:
         reading = posture_loss(guide.posture, stills(batch), generator)
@@ -172,14 +252,36 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
     return {"loss": loss, **parts}
 
 
-def commands_missed(commands: Tensor, action: Tensor, drawn: Stretch) -> Tensor:
+@torch.no_grad()
+def worth(
+    guide: Guide, batch: Mapping[str, Tensor], drawn: Stretch, read: Mapping[str, Tensor], steps: Tensor
+) -> Tensor:
+    """How much what was done in each window counts, ``(B,)``: by the time that it saved within `LATER` steps.
+
+    Args:
+        drawn: two instants of each window. read: of the goal, as of `Guide.read`. steps: that it takes from the first.
+    """
+    passed = drawn.gap.clamp_max(LATER)
+    rows = torch.arange(len(passed), device=passed.device)
+    later = {name: batch[name][rows, drawn.first + passed] for name in drawn.now}
+    left = guide(later, drawn.places, drawn.there, read)[0] * (passed < drawn.gap)
+    saved: Tensor = steps - left - passed
+    return (HURRY * saved).clamp(-2 * MOST, MOST).exp()
+
+
+def commands_missed(
+    commands: Tensor, action: Tensor, drawn: Stretch, worth: Tensor | None = None, arrived: float = ARRIVED
+) -> Tensor:
     """Squared error of commands ``(B, chunk, A)`` from what was done until the goal, and from none after it.
 
     Args:
-        action: ``(B, T, A)`` of whole windows.
+        action: ``(B, T, A)`` of whole windows. worth: ``(B,)``, how much each window counts; all alike by default.
+        arrived: weight of commands after the goal.
     """
     done, on_the_way = commands_to(action, drawn, commands.shape[1])
-    weight = on_the_way + ARRIVED * (1 - on_the_way)
+    weight = on_the_way + arrived * (1 - on_the_way)
+    if worth is not None:
+        weight = weight * worth[:, None]
     return ((commands - done).square().mean(dim=2) * weight).sum() / weight.sum()
 
 

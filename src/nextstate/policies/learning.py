@@ -15,13 +15,13 @@ from nextstate.data import Windows, open_cache
 from nextstate.data.parts import require_commands, require_senses
 from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
-from nextstate.models.heads import STILL, Head, HeadShape
+from nextstate.models.heads import STILL, Head, HeadShape, draw_stretches
 from nextstate.models.leap import Leap, leap_loss
 from nextstate.models.posture import Posture, posture_loss
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
-from nextstate.planning.guide import Guide, guide_loss, obedience, restfulness
+from nextstate.planning.guide import Guide, guide_loss, homecoming, obedience, restfulness, speeds
 from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
@@ -31,6 +31,9 @@ from nextstate.training.trainable import to_tensors
 
 LONGEST = 32
 """Steps between two instants, at most; fewer where episodes are shorter."""
+
+BROUGHT = 0.2
+"""Share of windows in which something that matters is moved, from which on moving things is what goals are about."""
 
 SPLITS: tuple[Split, ...] = ("all", "train", "validation")
 
@@ -53,7 +56,8 @@ class Recollection:
 
     Args:
         train, validation: windows of places, codes, posture, commands, and how much there is of each thing; if asked,
-            of a model that sees motion, also what it makes of still pictures (`STILL`), as those of goals are.
+            also what skin feels, and, of a model that sees motion, what it makes of still pictures (`STILL`), as those
+            of goals are.
         gist: ``(T, ...)``, what it says of each whole picture; empty where that was not kept.
     """
 
@@ -99,7 +103,8 @@ class Recollection:
             return seen
 
         seen = looked(model)
-        kept: dict[str, np.ndarray] = {n: seen[n] for n in ("places", "codes", "there", "proprio") if n in seen}
+        names = ["places", "codes", "there", "proprio", *(["touch"] if looks else [])]
+        kept: dict[str, np.ndarray] = {n: seen[n] for n in names if n in seen}
         gist = {"gist": seen["gist"]}
         if looks and "motion" in model.images:
             still = looked(Still(model))
@@ -161,12 +166,20 @@ def learn(
     device = seen.model.device
     dtype = choose_dtype("auto", device)
     torch.manual_seed(seed)
-    shape = replace(seen.shape, looks=seen.shape.code) if looks else seen.shape
+    shape = seen.shape
+    if looks:
+        touch = seen.train.arrays.get("touch")
+        shape = replace(shape, looks=shape.code, touch=0 if touch is None else int(np.prod(touch.shape[1:])))
     head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
         head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
         head.rests.copy_(restfulness(some["places"], some["there"]))
+        if "proprio" in some:
+            head.not_feeling(speeds(some["proprio"]))
+        # Where only bodies move, nothing is ever brought home.
+        whole = draw_stretches(some, seed_step(seed, 0, device), LONGEST, LONGEST, still=True)
+        head.brings = bool((homecoming(some, whole, head.matters) > 0).float().mean() > BROUGHT)
         if head.posture is not None:
             head.posture.fit(some, seen.model.spec.modalities["proprio"])
     if isinstance(head, Joint):

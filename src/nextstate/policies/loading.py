@@ -107,7 +107,8 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
 
 
 def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
-    return Looking(eye, cloning(Guide.load(folder), seen), EVERY)
+    guide = Guide.load(folder)
+    return Looking(eye, cloning(guide, seen), EVERY, guide.calm)
 
 
 def _inverse(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:

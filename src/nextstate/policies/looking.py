@@ -43,10 +43,11 @@ class Looking:
 
     Args:
         eye: whose view of the world decisions are made on. every: commands done of each decision.
+        calm: whether it looks as if nothing moved, see `nextstate.planning.Guide.calm`.
     """
 
-    def __init__(self, eye: StateModel, decide: Decide, every: int = 1) -> None:
-        self.eye, self.decide, self.every = eye, decide, every
+    def __init__(self, eye: StateModel, decide: Decide, every: int = 1, calm: bool = False) -> None:
+        self.eye, self.decide, self.every, self.calm = eye, decide, every, calm
         self.reset()
 
     def reset(self) -> None:
@@ -68,7 +69,7 @@ class Looking:
     @torch.no_grad()
     def select_action(self, observation: Mapping[str, np.ndarray], snapshot: Snapshot | None = None) -> np.ndarray:
         if self.due:
-            state = glance(self.eye, observation)
+            state = glance(self.eye, observation, self.calm)
             if self._promise is not None:
                 self.surprises.append(float((state["places"] - self._promise).norm(dim=-1).max()))
             decision = self.decide(state, self._step)
@@ -79,9 +80,12 @@ class Looking:
         return self._left.pop(0)
 
 
-def glance(eye: StateModel, observation: Mapping[str, np.ndarray]) -> State:
-    """What an eye makes of one observation, ``(1, ...)``."""
-    seen = look(eye, {n: torch.from_numpy(np.array(observation[n]))[None] for n in eye.spec.modalities})
+def glance(eye: StateModel, observation: Mapping[str, np.ndarray], calm: bool = False) -> State:
+    """What an eye makes of one observation, ``(1, ...)``; `calm` as if nothing moved."""
+    states = {n: torch.from_numpy(np.array(observation[n]))[None] for n in eye.spec.modalities}
+    if calm and "motion" in states:
+        states["motion"] = eye.spec.modalities["motion"].denormalise(torch.zeros_like(states["motion"]))
+    seen = look(eye, states)
     return {name: values.float() for name, values in seen.items()}
 
 
