@@ -44,8 +44,8 @@ SPEED = 0.8
 CALM = 0.5
 """Share of windows whose present a guide that looks sees as a still."""
 
-HOME = 0.02
-"""Gap, in halves of the picture, up to which a thing is where it is wanted."""
+HOME, COUNTS = 0.02, 0.1
+"""Gap, in halves of the picture, up to which a thing is where it is wanted; how much one must matter to be asked."""
 
 HURRY, LATER = 0.1, 8
 """By how much, in logarithms, a command counts more for each step that was saved within so many steps of it."""
@@ -212,16 +212,16 @@ def speeds(proprio: Tensor) -> Tensor:
 
 
 def homecoming(batch: Mapping[str, Tensor], drawn: Stretch, matters: Tensor) -> Tensor:
-    """Steps ``(B,)`` from the first instant until all that matters is, and stays, where it is at the later one.
+    """Steps ``(B,)`` from the first instant until all that matters (`COUNTS`) is, and stays, where it is at the later.
 
     Args:
         batch: as of `guide_loss`. matters: ``(K,)``.
     """
     places, there = batch["places"].float(), batch["there"]
     rows, end = torch.arange(len(places), device=places.device), drawn.first + drawn.gap
-    off = (places - places[rows, end][:, None]).norm(dim=-1) * there * there[rows, end][:, None] * matters
+    off = (places - places[rows, end][:, None]).norm(dim=-1) * there * there[rows, end][:, None]
     time = torch.arange(places.shape[1], device=places.device)
-    away = (off.amax(dim=2) > HOME) & (time >= drawn.first[:, None]) & (time < end[:, None])
+    away = (off[..., matters > COUNTS] > HOME).any(dim=2) & (time >= drawn.first[:, None]) & (time < end[:, None])
     last: Tensor = ((time + 1) * away).amax(dim=1)
     return (last - drawn.first).clamp_min(0)
 
