@@ -131,3 +131,16 @@ def test_what_stands_out_counts_in_outlines_even_when_still() -> None:
         return float(mixture(shared, picture, weights) - mixture(apart, picture, weights))
 
     assert gain(0.2 + weight) > 2 * gain(torch.full_like(weight, 0.2)) > 0
+
+
+def test_what_stands_out_in_every_picture_alike_is_no_thing() -> None:
+    pictures = torch.zeros(8, 3, 8, 8)
+    pictures[:, :, 0] = -0.9
+    for number in range(8):
+        pictures[number, 0, 4:6, number : number + 1] = 0.9
+    weight, things = salience(pictures, keen=True)[:, 0], pictures[:, 0] > 0.5
+    rim = torch.zeros_like(things)
+    rim[:, 0] = True
+    assert weight[things].min() > 0.5 and weight[rim].max() < 0.05
+    assert salience(pictures[:1], keen=True)[0, 0, 0].min() > 0.5, "of a single picture nobody knows"
+    assert salience(pictures)[:, 0][rim].min() > 0.5

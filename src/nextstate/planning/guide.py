@@ -229,9 +229,9 @@ def homecoming(batch: Mapping[str, Tensor], drawn: Stretch, matters: Tensor) -> 
 def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """Two instants of each window: how long from one to the other, and what was done first.
 
-    Where things are brought about, one has arrived once they are home; and commands that saved time, as the guide
-    itself sees it a little later, count more than those that wasted it (weighted goal-conditioned supervised learning,
-    Yang et al. 2022, https://arxiv.org/abs/2202.04478).
+    For a guide that looks, where things are brought about, one has arrived once they are home; and commands that saved
+    time, as the guide itself sees it a little later, count more than those that wasted it (weighted goal-conditioned
+    supervised learning, Yang et al. 2022, https://arxiv.org/abs/2202.04478).
 
     Args:
         batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
@@ -243,7 +243,7 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
     steps, commands = guide(drawn.now, drawn.places, drawn.there, read)
     short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
-    counts = worth(guide, batch, drawn, read, steps)
+    counts = worth(guide, batch, drawn, read, steps) if guide.calm else None
     missed = commands_missed(commands, batch["action"], drawn, counts, KEPT if guide.brings else ARRIVED)
     loss, parts = timing + missed, {"timing": timing, "commands": missed}
     if guide.posture is not None:

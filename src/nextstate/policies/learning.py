@@ -175,11 +175,12 @@ def learn(
     if isinstance(head, Guide):
         head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
         head.rests.copy_(restfulness(some["places"], some["there"]))
-        if "proprio" in some:
+        if looks and "proprio" in some:
             head.not_feeling(speeds(some["proprio"]))
-        # Where only bodies move, nothing is ever brought home.
-        whole = draw_stretches(some, seed_step(seed, 0, device), LONGEST, LONGEST, still=True)
-        head.brings = bool((homecoming(some, whole, head.matters) > 0).float().mean() > BROUGHT)
+        if looks:
+            # Where only bodies move, nothing is ever brought home.
+            whole = draw_stretches(some, seed_step(seed, 0, device), LONGEST, LONGEST, still=True)
+            head.brings = bool((homecoming(some, whole, head.matters) > 0).float().mean() > BROUGHT)
         if head.posture is not None:
             head.posture.fit(some, seen.model.spec.modalities["proprio"])
     if isinstance(head, Joint):

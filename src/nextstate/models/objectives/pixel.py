@@ -37,8 +37,8 @@ EVENTFUL = 3
 BLUR = 0.1
 """Noise on codes while drawing is learned, so that a foreseen code, never quite right, is drawn alike."""
 
-COLOUR_SPREAD = 0.25
-"""Standard deviation of colour within one thing, in normalised units."""
+COLOUR_SPREAD, KEEN_SPREAD = 0.25, 0.12
+"""Standard deviation of colour within one thing, in normalised units; the same for a keen eye."""
 
 OUTLINES = 0.1
 """Weight of outlining beside drawing."""
@@ -81,7 +81,9 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     shown = model.split(last)["rgb" if "rgb" in model.images else model.images[0]][:, 0]
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
     coarse = F.avg_pool2d(shown, CELL)
-    outlines = mixture(seen["masks"][:, 0], coarse, STILL + moving + salience(coarse))
+    keen = model.size.keen
+    weights = STILL + moving + salience(coarse, keen)
+    outlines = mixture(seen["masks"][:, 0], coarse, weights, KEEN_SPREAD if keen else COLOUR_SPREAD)
     return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
 
 
@@ -182,21 +184,29 @@ REDRAW = Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pict
 PIXEL = Objective((LOOK, REACT, FORESEE, REDRAW))
 
 
-def salience(pictures: Tensor) -> Tensor:
+def salience(pictures: Tensor, keen: bool = False) -> Tensor:
     """How far each pixel of ``(B, C, h, w)`` is from the mean colour of its picture, ``(B, 1, h, w)``, 0 to 1.
 
     What stands out is mostly a thing, and small. Two things that hardly ever move share a mask for nearly nothing as
-    long as pixels count by how much they move, and then neither has a place.
+    long as pixels count by how much they move, and then neither has a place. But what stands out at the same place in
+    every picture, such as the rim of a table, goes nowhere, and would only use up masks.
+
+    Args:
+        keen: of several pictures, whether a pixel counts no more than it differs from what they show there on average.
     """
-    return (pictures - pictures.mean(dim=(2, 3), keepdim=True)).abs().amax(dim=1, keepdim=True).clamp_max(1)
+    apart = (pictures - pictures.mean(dim=(2, 3), keepdim=True)).abs().amax(dim=1, keepdim=True)
+    if keen and len(pictures) > 1:
+        apart = torch.minimum(apart, (pictures - pictures.mean(dim=0)).abs().amax(dim=1, keepdim=True))
+    return apart.clamp_max(1)
 
 
-def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
+def mixture(masks: Tensor, pictures: Tensor, weights: Tensor, spread: float = COLOUR_SPREAD) -> Tensor:
     """Negative log likelihood of pixels if each thing had one colour, in nats per pixel.
 
     A spatial mixture whose shares are the masks ``(B, K, h, w)`` and whose means are averages of `pictures`
     ``(B, C, h, w)`` over them. `weights` ``(B, 1, h, w)`` say which pixels matter: without them walls and
-    table, which fill the picture, use up the masks, and all that can move shares one.
+    table, which fill the picture, use up the masks, and all that can move shares one. `spread` is how much
+    colours differ within one thing.
     """
     shares = masks.flatten(2).float()
     values = pictures.flatten(2).float()
@@ -208,7 +218,7 @@ def mixture(masks: Tensor, pictures: Tensor, weights: Tensor) -> Tensor:
         + (values**2).sum(dim=1)[:, None]
         - 2 * torch.einsum("bkc,bcp->bkp", means, values)
     )
-    surprise = -torch.logsumexp(shares.clamp_min(1e-6).log() - squares / (2 * COLOUR_SPREAD**2), dim=1)
+    surprise = -torch.logsumexp(shares.clamp_min(1e-6).log() - squares / (2 * spread**2), dim=1)
     return (surprise * weight).sum() / weight.sum()
 
 
