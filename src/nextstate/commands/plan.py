@@ -35,8 +35,9 @@ class Config:
     model: str = ""
     """Folder of a model, the world of a shipped one, or oracle (the true simulator); by default the shipped one."""
     planner: str = ""
-    """shooting, cem, icem, mppi, gradient, guided, striking or tree; by default striking where the goal is a picture
-    and a guide lies beside the model (see `nextstate guide`), else icem."""
+    """shooting, cem, icem, mppi, gradient, guided, striking or tree; by default, where the goal is a
+    picture and a guide lies beside the model (see `nextstate guide`), striking, or guided if the guide looks at goals,
+    else icem."""
     candidates: int = 96
     """Futures imagined in each round of a planner."""
     horizon: int = 10
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> int:
     before = policy_named(world, config.before, config.seed)
     instant = reach(world, config.seed, config.step, before, model.spec.context)
     goal = goal_from(config.goal, model.spec.modalities, readout, seen_by(name, model, instant))
-    config = replace(config, planner=config.planner or ("striking" if isinstance(goal, TimeToGo) else "icem"))
+    config = replace(config, planner=config.planner or (goal.planner if isinstance(goal, TimeToGo) else "icem"))
     actor = Planned(
         model,
         make_planner(config.planner, **settings_of(config)),

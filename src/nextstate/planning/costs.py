@@ -171,10 +171,15 @@ class SeenDistance:
 NEAR = 60.0
 """Steps that are worth a mean gap of a tenth of half a picture: a guide's steps are known to a few, no finer."""
 
+NEAR_IN_HAND = 10.0
+"""The same where guides see what goals look like: what is carried is seldom as near as it seems."""
+
 
 @dataclass(frozen=True)
 class TimeToGo:
     """Steps that it still takes, as a `Guide` learned them, and a little of the plain distance, which is finer.
+
+    `planner` is who gets along with it best, where nobody asks for another.
 
     Args:
         guide: that reads beliefs of the eye's model. seen: the goal. near: weight of the distance.
@@ -183,6 +188,17 @@ class TimeToGo:
     guide: Guide
     seen: SeenDistance
     near: float = NEAR
+
+    @staticmethod
+    def led_by(guide: Guide, seen: SeenDistance) -> TimeToGo:
+        """As far as a guide of that kind knows more than distances do."""
+        matters = guide.matters if seen.matters is None else seen.matters
+        return TimeToGo(guide, replace(seen, matters=matters), NEAR_IN_HAND if guide.calm else NEAR)
+
+    @property
+    def planner(self) -> str:
+        """Where arms grip and carry, pushing things home from all sides is of no use."""
+        return "guided" if self.guide.calm else "striking"
 
     def trusting(self, trust: Tensor) -> TimeToGo:
         """The same cost, in which each thing counts as far as one trusts what the model says of it, ``(K,)``."""

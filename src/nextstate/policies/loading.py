@@ -94,16 +94,14 @@ def led(folder: Path, seen: SeenDistance) -> Cost:
     """
     if not (folder / Guide.file()).is_file():
         return seen
-    guide = Guide.load(folder)
-    matters = guide.matters if seen.matters is None else seen.matters
-    return TimeToGo(guide, replace(seen, matters=matters))
+    return TimeToGo.led_by(Guide.load(folder), seen)
 
 
 def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
     cost = led(folder, seen)
-    if cost is seen:
+    if not isinstance(cost, TimeToGo):
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    return Planned(eye, make_planner("striking"), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
+    return Planned(eye, make_planner(cost.planner), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
 def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
