@@ -72,7 +72,7 @@ class Size:
     silent: str = ""
     latent: int = 6
     shared: tuple[str, ...] = ()
-    keen: bool = True
+    keen: bool = False
 
 
 class StateModel(nn.Module):
