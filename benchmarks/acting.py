@@ -49,6 +49,10 @@ def summary() -> dict[str, Any]:
     if grasp:
         cloned = grasp["ways"]["cloned"]["strict"]
         found["grasp"] = {**reached(grasp), "cloned": {"success": cloned["rate"], "ci": cloned["interval"]}}
+    keen = read("grasp-keen")
+    if grasp and keen:
+        row = keen["ways"]["cloned"]["strict"]
+        found["grasp"]["cloned_with_keen_eye"] = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
     if decoding:
         found["decoding"] = {name: decoded(kinds) for name, kinds in decoding["decoders"].items()}
     if thoughts:
