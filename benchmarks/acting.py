@@ -52,7 +52,8 @@ def summary() -> dict[str, Any]:
     keen = read("grasp-keen")
     if grasp and keen:
         row = keen["ways"]["cloned"]["strict"]
-        found["grasp"]["cloned_with_keen_eye"] = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
+        told = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
+        found["grasp"]["cloned_with_keen_eye"] = told
     if decoding:
         found["decoding"] = {name: decoded(kinds) for name, kinds in decoding["decoders"].items()}
     if thoughts:
