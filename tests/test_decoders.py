@@ -114,7 +114,7 @@ def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, looks: int, tmp_p
     if decoder != "planner":
         with pytest.raises(CheckpointError, match="nextstate guide"):
             load(folder, goal, decoder)
-    shape = HeadShape(things=10, code=24, proprio=4, action=2, gist=96, looks=looks)
+    shape = HeadShape(things=10, code=24, proprio=4, action=2, gist=96, looks=looks, touch=8 if looks else 0)
     for kind, _ in HEADS.values():
         kind(shape).save(folder)
     policy = load(folder, goal, decoder)

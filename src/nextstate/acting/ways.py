@@ -222,8 +222,9 @@ def _looking(decide: Callable[[Tools, Task], Decide]) -> Way:
 
 def _cloning(foreseen: Callable[[Tools, Task], Foreseen] | None = None) -> Way:
     def way(tools: Tools, task: Task) -> Actor:
-        decide = cloning(tools.guide(), seen_goal(tools, task), foreseen(tools, task) if foreseen else None)
-        return Looking(tools.eye, decide, tools.every, tools.guide().calm)
+        guide = tools.guide()
+        decide = cloning(guide, seen_goal(tools, task), foreseen(tools, task) if foreseen else None)
+        return Looking(tools.eye, decide, tools.every, guide.calm)
 
     return way
 

@@ -103,8 +103,8 @@ class Recollection:
             return seen
 
         seen = looked(model)
-        names = ["places", "codes", "there", "proprio", *(["touch"] if looks else [])]
-        kept: dict[str, np.ndarray] = {n: seen[n] for n in names if n in seen}
+        told = ("places", "codes", "there", "proprio", *(("touch",) if looks else ()))
+        kept: dict[str, np.ndarray] = {n: seen[n] for n in told if n in seen}
         gist = {"gist": seen["gist"]}
         if looks and "motion" in model.images:
             still = looked(Still(model))
