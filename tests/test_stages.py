@@ -13,7 +13,7 @@ import torch
 from nextstate.data import Windows, open_cache
 from nextstate.modalities import Proprio, Rgb
 from nextstate.models import StateModel, WorldModelSpec, build
-from nextstate.models.objectives.pixel import mixture, salience
+from nextstate.models.objectives.pixel import KEEN_SPREAD, hues, mixture, salience
 from nextstate.models.stages import Stage, stage_at
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
@@ -144,3 +144,11 @@ def test_what_stands_out_in_every_picture_alike_is_no_thing() -> None:
     assert weight[things].min() > 0.5 and weight[rim].max() < 0.05
     assert salience(pictures[:1], keen=True)[0, 0, 0].min() > 0.5, "of a single picture nobody knows"
     assert salience(pictures)[:, 0][rim].min() > 0.5
+
+
+def test_shades_of_a_thing_are_nearer_to_each_other_than_things_of_other_hues() -> None:
+    shades = torch.tensor([[0.9, -0.3, -0.5], [0.5, -0.5, -0.6], [-0.5, 0.5, -0.6]]).view(3, 3, 1, 1)
+    lit, shaded, other = hues(shades)
+    assert (lit - shaded).norm() < KEEN_SPREAD * 2 < 0.2 * (other - shaded).norm()
+    grey = shades[:, :1]
+    assert hues(grey) is grey

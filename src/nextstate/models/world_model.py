@@ -52,8 +52,8 @@ class Size:
         angles: octaves of directions in which things tell where they lie of each other.
         silent: how it learns from episodes without commands, see `silent.WAYS`; latent: length of a latent action;
             shared: senses that such episodes have too.
-        keen: whether things are outlined by finer differences of colour, and what is at the same place in every picture
-            is no thing, see `nextstate.models.objectives.pixel`.
+        keen: whether things are outlined by finer differences of colour, by hue rather than by shade, and what is at
+            the same place in every picture is no thing, see `nextstate.models.objectives.pixel`.
     """
 
     things: int = 10

@@ -40,6 +40,9 @@ BLUR = 0.1
 COLOUR_SPREAD, KEEN_SPREAD = 0.25, 0.12
 """Standard deviation of colour within one thing, in normalised units; the same for a keen eye."""
 
+SHADES = 0.4
+"""How much brightness counts beside hue to a keen eye, so that the lit and the shaded side of a thing are one."""
+
 OUTLINES = 0.1
 """Weight of outlining beside drawing."""
 
@@ -82,6 +85,7 @@ def look(model: StateModel, batch: dict[str, Tensor], generator: torch.Generator
     moving = F.max_pool2d(changed.amax(dim=(1, 2))[:, None], CELL)
     coarse = F.avg_pool2d(shown, CELL)
     keen = model.size.keen
+    coarse = hues(coarse) if keen else coarse
     weights = STILL + moving + salience(coarse, keen)
     outlines = mixture(seen["masks"][:, 0], coarse, weights, KEEN_SPREAD if keen else COLOUR_SPREAD)
     return {"loss": drawing + OUTLINES * outlines, "drawing": drawing, "outlines": outlines}
@@ -198,6 +202,14 @@ def salience(pictures: Tensor, keen: bool = False) -> Tensor:
     if keen and len(pictures) > 1:
         apart = torch.minimum(apart, (pictures - pictures.mean(dim=0)).abs().amax(dim=1, keepdim=True))
     return apart.clamp_max(1)
+
+
+def hues(pictures: Tensor) -> Tensor:
+    """What colours ``(B, C, h, w)`` are apart from brightness, and a share of brightness, ``(B, C + 1, h, w)``; grey as it is."""
+    if pictures.shape[1] == 1:
+        return pictures
+    bright = pictures.mean(dim=1, keepdim=True)
+    return torch.cat([pictures - bright, SHADES * bright], dim=1)
 
 
 def mixture(masks: Tensor, pictures: Tensor, weights: Tensor, spread: float = COLOUR_SPREAD) -> Tensor:
