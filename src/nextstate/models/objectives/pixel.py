@@ -205,7 +205,7 @@ def salience(pictures: Tensor, keen: bool = False) -> Tensor:
 
 
 def hues(pictures: Tensor) -> Tensor:
-    """What colours ``(B, C, h, w)`` are apart from brightness, and a share of brightness, ``(B, C + 1, h, w)``; grey as it is."""
+    """Colours ``(B, C, h, w)`` without their brightness, and a share of it, ``(B, C + 1, h, w)``; grey as it is."""
     if pictures.shape[1] == 1:
         return pictures
     bright = pictures.mean(dim=1, keepdim=True)
