@@ -14,10 +14,12 @@ from torch import Tensor
 from nextstate.errors import CheckpointError, UnknownNameError
 from nextstate.models.folders import SHIPPED
 from nextstate.models.heads import Head, HeadShape
+from nextstate.planning import SeenDistance
 from nextstate.policies import load
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import STEPS, Joint, fit_spread, joint_loss
 from nextstate.policies.learning import HEADS, Loss
+from nextstate.policies.looking import Foreseen, inverting
 from nextstate.training.optimiser import Optimiser
 from nextstate.worlds import make_world
 from test_guide import SPEED, window
@@ -63,6 +65,16 @@ def test_inverse_dynamics_finds_what_was_done(inverse: Inverse, state: dict[str,
     with torch.no_grad():
         told = inverse(state, {"places": later, "there": torch.ones(16, 2)}, torch.full((16,), 2))
     assert (told[:, :2] - 0.8 * TOWARDS[:, None]).abs().mean() < 0.2
+
+
+def test_whoever_follows_a_known_future_rests_when_it_is_over(inverse: Inverse, state: dict[str, Tensor]) -> None:
+    now = {name: values[:1] for name, values in state.items()}
+    after = now["places"] + torch.arange(1, 4)[:, None, None] * torch.tensor([[SPEED, 0.0], [0.0, 0.0]])
+    future = Foreseen({"places": after, "there": torch.ones(3, 2)})
+    goal = SeenDistance(None, after[-1:], torch.ones(1, 2))  # type: ignore[arg-type]
+    follow = inverting(inverse, goal, future)
+    assert follow(now, 0).commands[0, 0, 0] > 0.5
+    assert not follow(now, 3).commands.any(), "although nothing has come of it"
 
 
 def test_one_network_is_policy_inverse_and_video(joint: Joint, state: dict[str, Tensor]) -> None:

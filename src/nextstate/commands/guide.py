@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nextstate.models.heads import Head
 
+LOOKING = 2
+"""How guides that look at goals learn, counted up whenever that changes: one that learned otherwise learns anew."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -64,7 +67,7 @@ def main(argv: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),
-        **({"looks": True} if config.looks else {}),
+        **({"looks": True, "learning": LOOKING} if config.looks else {}),
         "episodes": config.episodes,
         "minutes": config.minutes,
         "seed": config.seed,

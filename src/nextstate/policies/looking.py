@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -99,11 +99,25 @@ class Foreseen:
 
     seen: State
 
+    def over(self, step: int) -> bool:
+        """Whether nothing more is known to come after `step`."""
+        return step >= len(self.seen["places"])
+
     def ahead(self, step: int, count: int) -> State:
         """The next `count` instants after `step`, ``(1, count, ...)``."""
         length = len(self.seen["places"])
         rows = (step + torch.arange(count)).clamp_max(length - 1)
         return {name: values[rows][None] for name, values in self.seen.items()}
+
+
+def until_over(decide: Decide, foreseen: Foreseen) -> Decide:
+    """The same until a known future is over, and nothing after that: who follows on only disturbs what has come."""
+
+    def decided(state: State, step: int) -> Decision:
+        decision = decide(state, step)
+        return replace(decision, commands=torch.zeros_like(decision.commands)) if foreseen.over(step) else decision
+
+    return decided
 
 
 def cloning(guide: Guide, goal: SeenDistance, foreseen: Foreseen | None = None) -> Decide:
@@ -121,7 +135,7 @@ def cloning(guide: Guide, goal: SeenDistance, foreseen: Foreseen | None = None) 
             looks = {name: near[name][:, -1] for name in LOOKS if name in near}
         return Decision(guide(state, places, there, guide.read(places, looks))[1])
 
-    return decide
+    return decide if foreseen is None else until_over(decide, foreseen)
 
 
 def inverting(inverse: Inverse, goal: SeenDistance, source: Joint | Foreseen, seed: int = 0, reach: int = 2) -> Decide:
@@ -145,7 +159,7 @@ def inverting(inverse: Inverse, goal: SeenDistance, source: Joint | Foreseen, se
             later["proprio"] = proprio[:, -1]
         return Decision(inverse(state, later, torch.tensor([reach]))[:, :reach], places)
 
-    return decide
+    return until_over(decide, source) if isinstance(source, Foreseen) else decide
 
 
 def jointly(joint: Joint, goal: SeenDistance, foreseen: Foreseen | None = None, seed: int = 0) -> Decide:
@@ -157,7 +171,7 @@ def jointly(joint: Joint, goal: SeenDistance, foreseen: Foreseen | None = None, 
         drawn = joint.draw(state, goal.places, goal.there, generator, given)
         return Decision(drawn.commands, drawn.places)
 
-    return decide
+    return decide if foreseen is None else until_over(decide, foreseen)
 
 
 def directing(eye: StateModel, director: Director, instruction: str, count: int) -> Decide:
