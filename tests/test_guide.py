@@ -178,6 +178,7 @@ def test_what_goes_as_it_is_told_is_known() -> None:
     assert obeys[0] > 0.99 and obeys[1] < 0.1
     absent = batch["there"] * torch.tensor([0.0, 1.0])
     assert obedience(pushed, absent, batch["action"])[0] == 0, "what is never there obeys nobody"
+    assert obedience(pushed, 0.01 + 0.99 * absent, batch["action"])[0] == 0, "nor does a trace of it"
 
 
 def test_what_hardly_ever_rests_is_no_thing_to_be_brought_home(guide: Guide) -> None:

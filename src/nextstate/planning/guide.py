@@ -28,6 +28,9 @@ OPTIMISM = 0.3
 STILL = 0.004
 """Step of a thing, in halves of the picture, below which it rests."""
 
+RARE = 0.05
+"""Presence below which a thing obeys nothing: a trace of it that stirs with the body would pass for the body."""
+
 RESTLESS, RESTFUL = 0.5, 0.875
 """Shares of steps in which a thing rests, up to which its place says nothing and from which on it counts in full."""
 
@@ -166,7 +169,7 @@ class Guide(Head):
 
 
 def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
-    """Share ``(K,)`` of the variance of each thing's steps that is linear in the command; 0 for what is never there.
+    """Share ``(K,)`` of the variance of each thing's steps that is linear in the command; 0 for what is hardly there.
 
     Args:
         places: ``(B, T, K, 2)``. there: ``(B, T, K)``. action: ``(B, T-1, A)``.
@@ -179,7 +182,7 @@ def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
         mine = weight[:, k : k + 1].sqrt()
         fit = torch.linalg.lstsq(told * mine, moved[:, k] * mine, driver="gelsd").solution
         rest, whole = ((moved[:, k] - told @ fit) * mine).square().sum(), (moved[:, k] * mine).square().sum()
-        shares.append((whole - rest) / whole.clamp_min(1e-12))
+        shares.append((whole - rest) / whole.clamp_min(1e-12) * (mine.square().mean() > RARE))
     return torch.stack(shares).clamp(0, 1).float()
 
 
