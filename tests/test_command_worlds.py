@@ -5,6 +5,8 @@ from __future__ import annotations
 import getpass
 import json
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,12 @@ def test_the_head_of_a_record() -> None:
     written = json.dumps(head)
     assert platform.node() not in written.replace(head["commit"], "")
     assert str(Path.home()) not in written and f'"{getpass.getuser()}"' not in written
+
+
+def test_whoever_stops_reading_is_not_told_of_a_crash() -> None:
+    command = [sys.executable, "-m", "nextstate", "worlds", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert "Traceback" not in running.stderr.read()
+        assert running.wait() == 141

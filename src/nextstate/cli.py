@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,13 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in COMMANDS:
             raise UnknownNameError("command", verb, COMMANDS)
         command = importlib.import_module(f"nextstate.commands.{verb}")
-        return int(command.main(rest) or 0)
+        try:
+            return int(command.main(rest) or 0)
+        finally:
+            sys.stdout.flush()
     except NextstateError as error:
         print(f"nextstate {verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\nnextstate {verb}: interrupted; what was finished is kept.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # Whoever reads along, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _usage() -> str:
