@@ -61,7 +61,7 @@ class Tools:
         planner: of the ways that plan. heads: by name, see `policies.learning`.
         goal: how plans are led, see `aim`. near: weight of plain distance beside time to go.
         settings: of `Planned`. candidates, descend: of `Proposed`.
-        every: commands done of each decision of a decoder.
+        every: commands done of each decision of a decoder; inverse dynamics looks at every step.
         body: whether the body must be where it was too, see `World.goal_of_body`.
     """
 
@@ -220,6 +220,15 @@ def _looking(decide: Callable[[Tools, Task], Decide]) -> Way:
     return lambda tools, task: Looking(tools.eye, decide(tools, task), tools.every)
 
 
+def _inverting(source: Callable[[Tools, Task], Joint | Foreseen]) -> Way:
+    # Looks at every step whatever others do: what comes of a command is corrected by the next one.
+    def way(tools: Tools, task: Task) -> Actor:
+        decide = inverting(tools.inverse(), seen_goal(tools, task), source(tools, task), task.seed)
+        return Looking(tools.eye, decide)
+
+    return way
+
+
 def _cloning(foreseen: Callable[[Tools, Task], Foreseen] | None = None) -> Way:
     def way(tools: Tools, task: Task) -> Actor:
         guide = tools.guide()
@@ -234,15 +243,13 @@ WAYS: dict[str, Way] = {
     "random": aimless,
     "replay": replay,
     "cloned": _cloning(),
-    "inverse": _looking(lambda t, task: inverting(t.inverse(), seen_goal(t, task), t.joint(), task.seed, t.every)),
+    "inverse": _inverting(lambda tools, task: tools.joint()),
     "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
     "model": planned,
     "proposals": proposed,
     "leaps": leaping,
     "cloned_told": _cloning(told),
-    "inverse_told": _looking(
-        lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed, t.every)
-    ),
+    "inverse_told": _inverting(told),
     "joint_told": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), told(t, task), task.seed)),
     "oracle": planned_in_simulator,
     "simulator": knowing,
