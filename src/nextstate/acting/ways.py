@@ -216,17 +216,8 @@ def _proposals(tools: Tools, task: Task, descend: int) -> Planner:
     return Proposed(proposing(tools.joint(), seen_goal(tools, task)), tools.candidates, descend=descend)
 
 
-def _looking(decide: Callable[[Tools, Task], Decide]) -> Way:
-    return lambda tools, task: Looking(tools.eye, decide(tools, task), tools.every)
-
-
-def _inverting(source: Callable[[Tools, Task], Joint | Foreseen]) -> Way:
-    # Looks at every step whatever others do: what comes of a command is corrected by the next one.
-    def way(tools: Tools, task: Task) -> Actor:
-        decide = inverting(tools.inverse(), seen_goal(tools, task), source(tools, task), task.seed)
-        return Looking(tools.eye, decide)
-
-    return way
+def _looking(decide: Callable[[Tools, Task], Decide], every: int | None = None) -> Way:
+    return lambda tools, task: Looking(tools.eye, decide(tools, task), every or tools.every)
 
 
 def _cloning(foreseen: Callable[[Tools, Task], Foreseen] | None = None) -> Way:
@@ -243,13 +234,16 @@ WAYS: dict[str, Way] = {
     "random": aimless,
     "replay": replay,
     "cloned": _cloning(),
-    "inverse": _inverting(lambda tools, task: tools.joint()),
+    # Inverse dynamics looks at every step: what came of one command is mended by the next.
+    "inverse": _looking(lambda t, task: inverting(t.inverse(), seen_goal(t, task), t.joint(), task.seed), every=1),
     "joint": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), seed=task.seed)),
     "model": planned,
     "proposals": proposed,
     "leaps": leaping,
     "cloned_told": _cloning(told),
-    "inverse_told": _inverting(told),
+    "inverse_told": _looking(
+        lambda t, task: inverting(t.inverse(), seen_goal(t, task), told(t, task), task.seed), every=1
+    ),
     "joint_told": _looking(lambda t, task: jointly(t.joint(), seen_goal(t, task), told(t, task), task.seed)),
     "oracle": planned_in_simulator,
     "simulator": knowing,

@@ -110,7 +110,7 @@ def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Act
 
 
 def _inverse(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
-    return Looking(eye, inverting(Inverse.load(folder), seen, Joint.load(folder), seed, EVERY), EVERY)
+    return Looking(eye, inverting(Inverse.load(folder), seen, Joint.load(folder), seed))
 
 
 def _joint(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
