@@ -38,8 +38,8 @@ def read() -> Posture:
     torch.manual_seed(0)
     head, batch = Posture(SHAPE), frames(4096, 0)
     head.fit(batch, KIND)
-    optimiser = torch.optim.Adam(head.parameters(), 3e-3)
-    for _ in range(250):
+    optimiser = torch.optim.Adam(head.parameters(), 1e-3)
+    for _ in range(400):
         optimiser.zero_grad()
         posture_loss(head, batch, torch.Generator())["loss"].backward()  # type: ignore[no-untyped-call]
         optimiser.step()

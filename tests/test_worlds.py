@@ -229,6 +229,15 @@ def test_snapshots_of_other_worlds_and_versions_are_refused(name: str) -> None:
             world.restore(wrong)
 
 
+def test_what_a_snapshot_remembers_cannot_be_misnamed() -> None:
+    world = bare("push")
+    world.reset(seed=0)
+    whole = world.snapshot().to_bytes()
+    place = whole.rindex(b"memory.event_times")
+    with pytest.raises(SnapshotError, match="damaged"):
+        Snapshot.from_bytes(whole[:place] + b"M" + whole[place + 1 :])
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damaged_snapshots_end_in_one_named_error(data: st.DataObject) -> None:

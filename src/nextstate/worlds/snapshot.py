@@ -40,6 +40,8 @@ class Snapshot:
             "version": self.version,
             "factors": {name: value.hex() for name, value in self.factors.items()},
             "steps": self.steps,
+            # Members are checked for damage by their archive, but their names are not.
+            "memory": sorted(self.memory),
         }
         arrays = {MEMORY_PREFIX + name: value for name, value in self.memory.items()}
         buffer = io.BytesIO()
@@ -57,6 +59,8 @@ class Snapshot:
                     for name in archive.files
                     if name.startswith(MEMORY_PREFIX)
                 }
+                if sorted(memory) != head.get("memory", sorted(memory)):
+                    raise ValueError(f"it holds {', '.join(archive.files)}, not what it was saved with")
                 factors = {name: float.fromhex(value) for name, value in head["factors"].items()}
                 return Snapshot(head["world"], head["version"], factors, archive["state"], memory, head["steps"])
         except Exception as error:  # Damage shows in as many ways as the archive format has parts.
