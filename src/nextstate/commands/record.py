@@ -32,6 +32,9 @@ class Config:
     """Chance, at each step of an exploring episode, that something else is done for a while; 0 for never."""
     exploring: Literal["smooth", "random"] = "smooth"
     """How exploring episodes act: as the world suggests, or by commands drawn anew at every step."""
+    practise: str = ""
+    """Folder of a model with a guide, or the world of a shipped one: exploring episodes act out its plans, so that it
+    can learn where these go wrong."""
     layouts: int = 0
     """Different scenes, which episodes take in turn; 0 for another in every episode."""
     steps: int = 0
@@ -55,8 +58,16 @@ def main(argv: list[str]) -> int:
     plan = Plan(config.world, config.size, modalities, config.seed, config.skill_fraction)
     plan = replace(plan, digressions=config.digressions, steps=config.steps, layouts=config.layouts)
     plan = replace(plan, exploring=config.exploring)
+    practice = None
+    if config.practise:
+        from nextstate.acting.practice import Practice
+        from nextstate.models.folders import folder_of
+        from nextstate.models.pretrained import read_config
+
+        folder = folder_of(config.practise)
+        practice, plan = Practice(folder), replace(plan, practised=read_config(folder)["checksum"])
     with bar(f"recording {config.world}", "episodes") as progress:
-        info = record(plan, config.out, config.episodes, config.workers or None, progress)
+        info = record(plan, config.out, config.episodes, config.workers or None, progress, practice)
     if config.cache:
         with bar("building the training cache", "files") as progress:
             open_cache(config.out, workers=config.workers or None, progress=progress)

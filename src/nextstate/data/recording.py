@@ -24,13 +24,19 @@ from nextstate.worlds import HELD_OUT_SEED, Policy, World, make_world
 EXPLORE = "explore"
 """Instruction of episodes in which nothing in particular is wanted."""
 
+PRACTISE = "practise"
+"""Name of the policy of episodes in which a model's plans are acted out."""
+
 Progress = Callable[[int, int], None]
 """Called with the episodes finished and wanted."""
 
 
 Exploring = Literal["smooth", "random"]
 
-LATER = {"layouts": 0, "exploring": "smooth"}
+Maker = Callable[[World, np.random.Generator], Policy]
+"""Makes a policy for a world just reset; it is sent to other processes."""
+
+LATER = {"layouts": 0, "exploring": "smooth", "practised": ""}
 """Options that older recordings do not tell of, with what they did."""
 
 
@@ -48,6 +54,7 @@ class Plan:
         steps: commands per episode; 0 for as many as the world allows.
         layouts: different scenes, which episodes take in turn; 0 for another in every episode.
         exploring: how: as the world suggests, or by commands that are drawn anew at every step.
+        practised: the model whose plans are acted out instead, by its checksum.
     """
 
     world: str
@@ -59,6 +66,7 @@ class Plan:
     steps: int = 0
     layouts: int = 0
     exploring: Exploring = "smooth"
+    practised: str = ""
 
     def info(self) -> Info:
         """``meta/info.json`` of an empty dataset of this plan."""
@@ -79,11 +87,19 @@ class Plan:
         return Info(hz, features, robot=f"nextstate/{self.world}", own=own)
 
 
-def record(plan: Plan, root: Path, episodes: int, workers: int | None = None, progress: Progress | None = None) -> Info:
+def record(
+    plan: Plan,
+    root: Path,
+    episodes: int,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    practice: Maker | None = None,
+) -> Info:
     """Records until the dataset at `root` holds `episodes`; goes on where an earlier call stopped.
 
     Args:
         workers: processes; all cores by default. With 1, everything happens in this process.
+        practice: who acts in exploring episodes, in place of the world's own policy; named in the plan.
 
     Raises:
         HeldOutSeedError: for seeds that are kept for evaluation.
@@ -101,7 +117,7 @@ def record(plan: Plan, root: Path, episodes: int, workers: int | None = None, pr
     with writing(root, create=fresh) as writer:
         finished = writer.finished()
         todo = [i for i in range(writer.info.episodes, episodes) if i not in finished]
-        recorder = _Recorder(plan, writer, episodes, finished, progress)
+        recorder = _Recorder(plan, writer, episodes, finished, progress, practice)
         try:
             with pool_of(min(workers, max(len(todo), 1))) as pool:
                 recorder.run(pool, todo, ahead=2 * workers)
@@ -120,9 +136,16 @@ class _Recorder:
     """Keeps workers busy with episodes, and publishes runs of finished ones in order."""
 
     def __init__(
-        self, plan: Plan, writer: Writer, episodes: int, finished: dict[int, Finished], progress: Progress | None
+        self,
+        plan: Plan,
+        writer: Writer,
+        episodes: int,
+        finished: dict[int, Finished],
+        progress: Progress | None,
+        practice: Maker | None,
     ) -> None:
         self.plan, self.writer, self.episodes, self.finished = plan, writer, episodes, finished
+        self.practice = practice
         self.progress = progress or (lambda done, total: None)
         self.planned = writer.info.episodes
         self.size = episodes_per_file(writer.info, steps_of(writer.info))
@@ -135,7 +158,7 @@ class _Recorder:
         self._report()
         while True:
             while len(waiting) < ahead and (index := next(queue, None)) is not None:
-                waiting.add(pool.submit(record_episode, self.plan, str(self.writer.root), index))
+                waiting.add(pool.submit(record_episode, self.plan, str(self.writer.root), index, self.practice))
             if not waiting:
                 break
             # Shards are committed in order, so only the first of them can be of use now.
@@ -172,15 +195,15 @@ class _Recorder:
         self.progress(min(self.writer.info.episodes + beyond, self.episodes), self.episodes)
 
 
-def record_episode(plan: Plan, root: str, index: int) -> Finished:
+def record_episode(plan: Plan, root: str, index: int, practice: Maker | None = None) -> Finished:
     """Plays one episode and saves it in the staging folder."""
-    episode = play(plan, index)
+    episode = play(plan, index, practice)
     path = staged_path(Path(root), index)
     episode.save(path)
     return Finished(index, len(episode), episode.task, path)
 
 
-def play(plan: Plan, index: int) -> Episode:
+def play(plan: Plan, index: int, practice: Maker | None = None) -> Episode:
     """One episode of the plan; a function of ``base_seed + index`` alone."""
     world = _world(plan)
     seed = plan.base_seed + index
@@ -190,6 +213,8 @@ def play(plan: Plan, index: int) -> Episode:
     policy, name, task = choose_policy(world, rng, plan.skill_fraction)
     if name == EXPLORE and plan.exploring == "random":
         policy = _at_random(world.action_size, rng)
+    if name == EXPLORE and practice is not None:
+        policy, name = practice(world, rng), PRACTISE
     if name == EXPLORE and plan.digressions:
         policy = digressing(policy, _others(world, rng), plan.digressions, rng)
     steps = plan.steps or world.max_steps

@@ -1,0 +1,50 @@
+"""Recording a model's own plans: the same seed gives the same episode, and nothing of another model is mixed in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nextstate.acting.practice import Practice, imagined_goal
+from nextstate.data.recording import PRACTISE, Plan, play, record
+from nextstate.errors import CheckpointError, DatasetError
+from nextstate.models.folders import folder_of
+from nextstate.worlds import make_world
+
+PLAN = Plan("push", steps=4, base_seed=7, skill_fraction=0.0, practised="it")
+
+
+def test_an_episode_of_plans_depends_on_its_seed_alone() -> None:
+    practice = Practice(folder_of("push"))
+    one, again, explored = play(PLAN, 0, practice), play(PLAN, 0, practice), play(PLAN, 0)
+    assert one.facts["policy"] == PRACTISE != explored.facts["policy"]
+    for key, values in one.columns.items():
+        np.testing.assert_array_equal(values, again.columns[key])
+    assert np.abs(one.columns["action"] - explored.columns["action"]).max() > 0.1
+    assert np.abs(one.columns["action"]).max() <= 1
+
+
+def test_a_goal_is_of_this_scene_and_leaves_it_as_it_was() -> None:
+    world = make_world("push")
+    world.reset(seed=3)
+    before, now = world.snapshot(), world.observe()
+    goal = imagined_goal(world, np.random.default_rng(0))
+    np.testing.assert_array_equal(world.snapshot().state, before.state)
+    np.testing.assert_array_equal(world.observe()["rgb"], now["rgb"])
+    moved = (goal["rgb"] != now["rgb"]).any(axis=2).mean()
+    assert 0 < moved < 0.5
+
+
+def test_episodes_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    plan = replace(PLAN, steps=2)
+    record(plan, tmp_path / "d", 1, workers=1, practice=Practice(folder_of("push")))
+    with pytest.raises(DatasetError, match="practised"):
+        record(replace(plan, practised="another"), tmp_path / "d", 2, workers=1)
+
+
+def test_who_has_no_guide_cannot_practise(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nextstate guide"):
+        Practice(tmp_path)
