@@ -155,8 +155,11 @@ def run(argv: list[str]) -> int:
     summary = summed(answers["ways"], control, *names)
     every = {way: PLANNED if way == "planning" else config.every for way in taken}
     summary |= rates_of_decisions(control, taken, every, names[0], names[1])
-    models = [config.model or config.world, *(way.partition("=")[2] for way in (*config.vlas, *config.vlms))]
-    ledgers = [vars(found) | {"total": found.total} for found in (ledger_of(name, Ledgers()) for name in models)]
+    named = dict(way.partition("=")[::2] for way in (*config.vlas, *config.vlms))
+    owned = {"world model": ledger_of(config.model or config.world, Ledgers())}
+    owned |= {name: ledger_of(folder, Ledgers()) for name, folder in named.items()}
+    # Rivals are told apart by what they are called here: several may be of one preset.
+    ledgers = [vars(found) | {"name": name, "total": found.total} for name, found in owned.items()]
     ledgers += [entry for entry in earlier.ledger if entry["name"] not in {known["name"] for known in ledgers}]
     command = f"nextstate study language {shlex.join(argv)}"
     shown = {n: v for n, v in answers.items() if n != "examples"}

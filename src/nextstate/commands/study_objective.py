@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +110,7 @@ def run(argv: list[str]) -> int:
     adopted(config, design)
     left = announce(config, design, about, workers)
     if left:
-        _prepare(config, workers)
+        _prepare(config, workers, {cell.world for cell in left})
     status = 0
     # At equal operations comes last: it needs to know how many the reference made.
     for equal in ("time", "operations"):
@@ -176,7 +176,7 @@ def _dataset(config: Config, world: str) -> Path:
     return given(config.data).get(world, config.out / "data" / world)
 
 
-def _prepare(config: Config, workers: int) -> None:
+def _prepare(config: Config, workers: int, worlds: Set[str]) -> None:
     """Records what is missing and grows suites, on all cores, so that cells need not do it side by side."""
     from rich.console import Console
 
@@ -185,7 +185,7 @@ def _prepare(config: Config, workers: int) -> None:
     from nextstate.evaluation.building import build_suite
     from nextstate.evaluation.hidden import resampled
 
-    for world in config.worlds:
+    for world in (world for world in config.worlds if world in worlds):
         if world not in given(config.data):
             episodes = config.episodes or EPISODES.get(world, 400)
             out = str(_dataset(config, world))
