@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nextstate.commands.act import gap
 from nextstate.data.storage import write_json
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "act"
@@ -49,6 +50,12 @@ def summary() -> dict[str, Any]:
     if grasp:
         cloned = grasp["ways"]["cloned"]["strict"]
         found["grasp"] = {**reached(grasp), "cloned": {"success": cloned["rate"], "ci": cloned["interval"]}}
+    oracle = read("grasp-oracle")
+    if grasp and oracle:
+        # Minutes a task: planned in the simulator was on the first of these tasks alone.
+        row = oracle["ways"]["oracle"]["strict"]
+        told = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
+        found["grasp"]["planning_gap"] = {**gap(grasp["ways"] | oracle["ways"]), "oracle": told}
     keen = read("grasp-keen")
     if grasp and keen:
         row = keen["ways"]["cloned"]["strict"]
