@@ -59,3 +59,10 @@ def test_what_does_not_fit_is_named(tmp_path: Path, named: str) -> None:
         merge([a, b], out)
     assert out.exists() == (named == "exists already")
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_sources_do_not_share_is_not_told_of_all(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "a", 2, practised="")
+    make_dataset(tmp_path / "b", 2, first_seed=10, practised="some model")
+    own = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c").own
+    assert "practised" not in own and own["world"] == open_dataset(tmp_path / "a").info.own["world"]

@@ -95,7 +95,9 @@ class _Merged:
     def _info(self, episodes: int, frames: int) -> Info:
         first = self.datasets[0].info
         # Seeds no longer follow from one base, so nothing can be appended by recording.
-        own = {**first.own, "base_seed": None, "merged": len(self.datasets)} if first.own else {}
+        owns = [dataset.info.own for dataset in self.datasets]
+        shared = {key: value for key, value in first.own.items() if all(own.get(key) == value for own in owns)}
+        own = {**shared, "base_seed": None, "merged": len(owns)} if first.own else {}
         video_path = VIDEO_PATH if first.video_keys else None
         return replace(
             first,
