@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nextstate.acting.practice import Practice, imagined_goal
+from nextstate.cli import main
 from nextstate.data.recording import PRACTISE, Plan, play, record
 from nextstate.errors import CheckpointError, DatasetError
 from nextstate.models.folders import folder_of
@@ -43,6 +44,13 @@ def test_episodes_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     record(plan, tmp_path / "d", 1, workers=1, practice=Practice(folder_of("push")))
     with pytest.raises(DatasetError, match="practised"):
         record(replace(plan, practised="another"), tmp_path / "d", 2, workers=1)
+
+
+def test_a_model_of_another_world_does_not_practise_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["record", "--world", "push", "--practise", "grasp", "--out", str(tmp_path / "d"), "--episodes", "1"]
+    assert main(asked) != 0
+    assert "trained in world 'grasp'" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
 
 
 def test_who_has_no_guide_cannot_practise(tmp_path: Path) -> None:

@@ -61,9 +61,12 @@ def main(argv: list[str]) -> int:
     practice = None
     if config.practise:
         from nextstate.acting.practice import Practice
+        from nextstate.commands.find import find_model
         from nextstate.models.folders import folder_of
         from nextstate.models.pretrained import read_config
+        from nextstate.worlds import make_world
 
+        find_model(config.practise, make_world(config.world, size=config.size, modalities=modalities))
         folder = folder_of(config.practise)
         practice, plan = Practice(folder), replace(plan, practised=read_config(folder)["checksum"])
     with bar(f"recording {config.world}", "episodes") as progress:
