@@ -10,14 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nextstate.acting.tasks import reached
-from nextstate.models.pretrained import from_pretrained
-from nextstate.planning import TimeToGo, make_planner
-from nextstate.planning.costs import SeenDistance
 from nextstate.planning.guide import Guide
-from nextstate.policies.memory import Memory
+from nextstate.policies.loading import load
 from nextstate.policies.planned import Planned
 from nextstate.training.precision import settle_threads
 from nextstate.worlds import Policy, World
@@ -31,9 +27,6 @@ PATIENCE = 40
 DRAWS = 8
 """Goals that are looked at until one is not reached yet."""
 
-CANDIDATES = 32
-"""Proposals of each planning."""
-
 
 class Practice:
     """Makes policies that pursue goals by plans in a model; it can be sent to other processes.
@@ -41,7 +34,7 @@ class Practice:
     Goals are what an exploring policy makes of the same instant in a fork of the world.
 
     Args:
-        folder: of a model with a guide.
+        folder: of a model with a guide; raises `CheckpointError` for one without.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,20 +43,18 @@ class Practice:
 
     def __call__(self, world: World, rng: np.random.Generator) -> Policy:
         settle_threads(1)
-        model, guide = from_pretrained(self.folder), Guide.load(self.folder)
-        memory = Memory(list(model.spec.modalities), model.spec.context)
         actor: Planned | None = None
         left = 0
 
         def command(world: World) -> np.ndarray:
             nonlocal actor, left
             if actor is None or left == 0:
-                goal = {n: torch.from_numpy(np.array(v))[None] for n, v in imagined_goal(world, rng).items()}
-                cost = TimeToGo.led_by(guide, SeenDistance.of(model, goal))
-                planner = make_planner(cost.planner, candidates=CANDIDATES)
-                seed = int(rng.integers(2**31))
-                actor = Planned(model, planner, cost, stride=2, last=0.5, seed=seed)
-                actor.memory, left = memory, PATIENCE
+                before, seed = actor, int(rng.integers(2**31))
+                actor = load(self.folder, goal=imagined_goal(world, rng), decoder="planner", seed=seed)  # type: ignore[assignment]
+                assert isinstance(actor, Planned)
+                if before is not None:  # Goals change; what was sensed and done stays.
+                    actor.memory = before.memory
+                left = PATIENCE
             left -= 1
             return actor.select_action(world.observe())
 
@@ -71,7 +62,7 @@ class Practice:
 
 
 def imagined_goal(world: World, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What would be sensed had the world been explored for a while; the world is left as it was."""
+    """What would be sensed had the world been explored for a while, modality -> ``(*shape)``; it is left as it was."""
     snapshot, before = world.snapshot(), world.outcome()
     sensed: dict[str, np.ndarray] = {}
     for _ in range(DRAWS):

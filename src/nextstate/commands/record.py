@@ -33,8 +33,8 @@ class Config:
     exploring: Literal["smooth", "random"] = "smooth"
     """How exploring episodes act: as the world suggests, or by commands drawn anew at every step."""
     practise: str = ""
-    """Folder of a model with a guide, or the world of a shipped one: exploring episodes act out its plans, so that it
-    can learn where these go wrong."""
+    """Folder of a model with a guide, or the world of a shipped one: exploring episodes act out its plans, without
+    digressions, so that it can learn where these go wrong."""
     layouts: int = 0
     """Different scenes, which episodes take in turn; 0 for another in every episode."""
     steps: int = 0
