@@ -75,6 +75,10 @@ class DivergenceError(NextstateError, RuntimeError):
     """Training produced values that are not finite, or a loss that exploded."""
 
 
+class TeamError(NextstateError, RuntimeError):
+    """Another process of a training run ended, or cannot be reached."""
+
+
 class CollapseError(DivergenceError):
     """Training went on, but the model no longer tells states or actions apart."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nextstate.data.instructed import InstructedFrames
     from nextstate.data.mixed import Mixed
     from nextstate.models import WorldModelSpec
+    from nextstate.training.team import Team
     from nextstate.training.trainable import Learner, Trainable
     from nextstate.training.validate import Held, ValidationSet
 
@@ -106,7 +107,18 @@ def main(argv: list[str]) -> int:
     config: Config = tyro.cli(flat, prog="nextstate pretrain", args=argv)
     if config.context < 1 or config.horizon < 1:
         raise SettingsError("--context and --horizon must be at least 1.")
+    from nextstate.training.launch import in_team, launch
 
+    if config.training.processes > 1 and not in_team():
+        return launch(config.training.processes, ["pretrain", *argv])
+    from nextstate.training.team import Team
+
+    with Team.joined() as team:
+        return learn(config, argv, team)
+
+
+def learn(config: Config, argv: list[str], team: Team) -> int:
+    """Trains as `config` says, as one of a team; returns the exit status."""
     from nextstate.commands.progress import bar
     from nextstate.commands.rival import rival
     from nextstate.data import Windows, open_cache
@@ -115,15 +127,16 @@ def main(argv: list[str]) -> int:
     from nextstate.training.loop import Trainer
     from nextstate.training.run import Run
 
-    with bar("reading the dataset", "files") as progress:
+    with team.leader_first(), bar("reading the dataset", "files") as progress:
         cache = open_cache(config.data, config.modalities or None, config.on_damage, progress=progress)
     if config.episodes:
         cache = part_of(cache, *parse_episodes(config.episodes))
     if config.labelled_share == 0 and not config.silent:
         cache = silenced(cache)
     check_options(config, cache)
-    silent = open_silent(config, cache)
-    run = Run(config.out, resolved(config, cache, silent), config.resume)
+    with team.leader_first():
+        silent = open_silent(config, cache)
+        run = Run(config.out, resolved(config, cache, silent), config.resume, follows=not team.leads)
     if run.finished:
         print(f"{run.root} is finished: the model is in {run.model}")
         return 0
@@ -146,22 +159,29 @@ def main(argv: list[str]) -> int:
         + (f", and {len(silent)} silent episodes of {config.silent.name}" if silent and config.silent else ""),
         "command": f"nextstate pretrain {shlex.join(argv)}",
     }
-    trainer = Trainer(model, windows, settings, run, held, card, choose_display())
-    print(
+    trainer = Trainer(model, windows, settings, run, held, card, choose_display(), team)
+    told = print if team.leads else _hush
+    told(
         f"{model.spec.name}: {sum(model.owners().values()) / 1e6:.2f}M parameters, {len(windows):,} windows of "
-        f"{windows.length} states, {trainer.precision} with {trainer.threads} threads on {trainer.device}"
+        f"{windows.length} states, {trainer.precision} with {trainer.threads} threads"
+        + (f" in each of {team.size} processes" if team.size > 1 else "")
+        + f" on {trainer.device}"
     )
     with closing(run):
         outcome = trainer.fit()
     if outcome.interrupted:
-        print(f"interrupted after step {outcome.step}; the same command goes on from there.")
+        told(f"interrupted after step {outcome.step}; the same command goes on from there.")
         return 130
     figures = outcome.throughput
-    print(
+    told(
         f"{outcome.step} steps in {outcome.seconds:.0f} s, {figures.get('frames_per_second', 0):,.0f} frames/s, "
         f"{figures.get('share_of_peak', 0):.0%} of the matrix peak; the model is in {run.model}"
     )
     return 0
+
+
+def _hush(text: str) -> None:
+    """What those say who do not lead."""
 
 
 def resolved(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from nextstate.errors import CheckpointError
 from nextstate.models.pretrained import load_weights, save_pretrained, weights_of
 from nextstate.models.stages import stage_at
 from nextstate.training.checkpoint import Checkpoint, Checkpoints
-from nextstate.training.display import Display, PlainDisplay, Status
+from nextstate.training.display import Display, NoDisplay, PlainDisplay, Status
 from nextstate.training.ema import PowerEma
 from nextstate.training.guard import Guard, flaw_in
 from nextstate.training.interrupt import Interruption
@@ -37,6 +37,7 @@ from nextstate.training.recall import recall
 from nextstate.training.run import Run, minutes_of
 from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
 from nextstate.training.settings import Interval, TrainingSettings
+from nextstate.training.team import Team
 from nextstate.training.throughput import Throughput, measure_peak
 from nextstate.training.trainable import Batches, Frames, Learner, module_of, to_tensors
 from nextstate.training.validate import Held, Validated
@@ -71,11 +72,12 @@ class Trainer:
 
     Each step is a pure function of the weights before it, seed, step and progress, and progress is a function of
     the step (by steps) or noted for every step (by the clock). So weights after a kill and a resume are the same
-    bits as without, on the same machine with the same number of threads.
+    bits as without, on the same machine with the same number of threads and processes.
 
     Args:
         validation: what the validation line is measured on; None for none.
         card: what the final model card tells (data, command, ...).
+        team: the processes that train together; each calls `fit`, and the leader alone writes and speaks.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class Trainer:
         validation: Held | None = None,
         card: Mapping[str, Any] | None = None,
         display: Display | None = None,
+        team: Team | None = None,
     ) -> None:
+        self.team = team or Team()
         self.model, self.source, self.settings, self.run = model, batches, settings, run
         self.validation, self.card = validation, dict(card or {})
-        self.display: Display = display or PlainDisplay()
+        self.display: Display = (display or PlainDisplay()) if self.team.leads else NoDisplay()
         self.threads = settle_threads(settings.threads)
         make_repeatable()
         self.device = choose_device(settings.device)
@@ -98,6 +102,7 @@ class Trainer:
         self.precision = str(self.dtype).removeprefix("torch.")
         self.loss = prepare(model, self.device, self.dtype, settings.compile, settings.channels_last)
         self.module = module_of(model)
+        self.team.agree(self.module)
         self.optimiser = Optimiser(
             self.module, settings.lr, settings.betas, settings.weight_decay, settings.clip, settings.optimiser == "muon"
         )
@@ -108,6 +113,7 @@ class Trainer:
         self.stages = model.stages
         self.batches: Prefetch | None = None
         self._stage, self._batch, self._read_from = 0, settings.batch, batches
+        self._stopped = False
         self._memories: dict[str, np.ndarray] | None = None
         self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
@@ -128,17 +134,18 @@ class Trainer:
         self._resume()
         peak = measure_peak(self.device, self.dtype)
         self._note_environment(peak)
-        self.throughput = Throughput(peak)
+        self.throughput = Throughput(peak * self.team.size)
         with ExitStack() as stack:
             interruption = stack.enter_context(Interruption())
             stack.callback(self._stop_reading)
-            self.metrics = Metrics(self.run.root, self.step, self.settings.tensorboard)
-            stack.callback(self.metrics.close)
+            if self.team.leads:
+                self.metrics = Metrics(self.run.root, self.step, self.settings.tensorboard)
+                stack.callback(self.metrics.close)
             self.pace = self._pace()
             stack.callback(self.pace.close)
             stack.enter_context(self.display)
             interrupted = self._train(interruption)
-            if not interrupted:
+            if not interrupted and self.team.leads:
                 self._finish()
             figures = self.throughput.total()
         return Outcome(self.step, self.seconds, interrupted, figures, self._validated)
@@ -152,14 +159,15 @@ class Trainer:
         )
         before, began = self.seconds, time.monotonic()
         self.module.train()
-        while not interruption and (progress := self.pace.at(self.step)) < 1.0:
+        while (progress := self._due(interruption)) < 1.0:
             if not self._enter(progress, interruption):
                 break
             assert self.batches is not None
             batch = self.batches.get(self.step)
             self._learn(batch, progress)
             self.step += 1
-            self.throughput.count(batch["action"].shape[0] * (batch["action"].shape[1] + 1), self._flops(progress))
+            frames = batch["action"].shape[0] * (batch["action"].shape[1] + 1) * self.team.size
+            self.throughput.count(frames, self._flops(progress))
             self.seconds = before + time.monotonic() - began
             if lap.due(self.step):
                 self._report(progress)
@@ -172,7 +180,16 @@ class Trainer:
             self.throughput.aside += time.perf_counter() - aside
         self._report(self._progress)
         self._save()
-        return bool(interruption)
+        return self._stopped
+
+    def _due(self, interruption: Interruption) -> float:
+        """Progress of the step that comes next, 1 if none does: the leader knows, by its clock and its signals."""
+        progress = 0.0
+        if self.team.leads and not interruption:
+            progress = self.pace.at(self.step)
+        stopped, progress = self.team.told(float(bool(interruption)), progress)
+        self._stopped = self._stopped or bool(stopped)
+        return 1.0 if self._stopped else progress
 
     def _enter(self, progress: float, interruption: Interruption) -> bool:
         """Gets ready for the stage of `progress`, unless in it already; False if a signal came meanwhile."""
@@ -187,9 +204,16 @@ class Trainer:
         elif self._memories is None:
             # Parts that recall stay as they are from here on, so one look is enough for all stages that follow.
             self._memories = recall(
-                self.model, self._recalling(), self.device, self.dtype, lambda: bool(interruption), self._recalled
+                self.model,
+                self._recalling(),
+                self.device,
+                self.dtype,
+                lambda: bool(interruption),
+                self._recalled,
+                self.team,
             )
             if self._memories is None:
+                self._stopped = True
                 return False
         if index != self._stage:
             self.guard.forget()
@@ -198,6 +222,7 @@ class Trainer:
         if self._memories is not None:
             kept = self.model.images if stage.pictured else ()
             self._read_from = self._recalling().over(self._memories, kept)
+        self._read_from = self.team.part_of(self._read_from)
         self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
@@ -229,13 +254,14 @@ class Trainer:
             self.batches = None
 
     def _learn(self, batch: Mapping[str, np.ndarray], progress: float) -> None:
-        generator = seed_step(self.settings.seed, self.step, self.device)
+        generator = seed_step(self.settings.seed, self.step * self.team.size + self.team.rank, self.device)
         parts = self.loss(to_tensors(batch, self.device), generator, progress)
         parts["loss"].backward()  # type: ignore[no-untyped-call]
+        losses = self.team.average(self.module, torch.stack([part.detach().float() for part in parts.values()]))
         length = self.optimiser.step(self._rate(progress))
         if self.ema is not None:
             self.ema.update(self.step + 1)
-        values = torch.stack([*(p.detach().float() for p in parts.values()), length.float()])
+        values = torch.cat([losses, length.float()[None]])
         self._pending.append((self.step, (*parts, GRADIENT), values))
         if len(self._pending) >= self._look_every:
             self._look()
@@ -257,7 +283,7 @@ class Trainer:
     def _report(self, progress: float) -> None:
         self._look()
         self._progress = progress
-        if not self._lap:
+        if not self._lap or not self.team.leads:
             return
         means = {name: float(np.mean([p[name] for p in self._lap if name in p])) for name in self._lap[-1]}
         self._lap.clear()
@@ -283,7 +309,7 @@ class Trainer:
         )
 
     def _validate(self) -> None:
-        if self.validation is None:
+        if self.validation is None or not self.team.leads:
             return
         self._look()
         self.module.eval()
@@ -301,6 +327,8 @@ class Trainer:
 
     def _save(self) -> None:
         self._look()
+        if not self.team.leads:
+            return
         if not self.guard.calm:
             self.display.say(f"step {self.step}: no checkpoint, because the loss is far above its running median.")
             return
@@ -343,7 +371,10 @@ class Trainer:
         self.display.say(f"going on from step {self.step}.")
 
     def _note_environment(self, peak: float) -> None:
+        if not self.team.leads:
+            return
         facts = {
+            "processes": self.team.size,
             "threads": self.threads,
             "device": str(self.device),
             "precision": self.precision,
@@ -358,6 +389,8 @@ class Trainer:
 
     def _pace(self) -> Pace:
         settings = self.settings
+        if not self.team.leads:
+            return StepPace(1)  # Never asked: the leader tells.
         if settings.pace_of is not None:
             return RecordedPace(settings.pace_of / self.run.pace.name)
         if settings.steps is not None:

@@ -33,13 +33,17 @@ class Run:
     Args:
         root: the folder. config: resolved, JSON; ``config["training"]`` are the settings.
         resume: ``auto`` goes on if the folder holds the same run, ``must`` wants one, ``never`` refuses one.
+        follows: whether another process of the same run holds the folder, and this one only reads.
 
     Raises `CheckpointError` when the folder holds another run, something else, or is in use.
     """
 
-    def __init__(self, root: Path, config: Mapping[str, Any], resume: Resume = "auto") -> None:
+    def __init__(self, root: Path, config: Mapping[str, Any], resume: Resume = "auto", follows: bool = False) -> None:
         self.root = root
         self.config = json.loads(json.dumps(config))
+        self._lock: IO[str] | None = None
+        if follows:
+            return
         exists = (root / CONFIG).exists()
         if not exists and root.is_dir() and any(p.name != LOCK for p in root.iterdir()):
             raise CheckpointError(f"{root} is not empty and holds no run; choose another --out.")
@@ -49,7 +53,7 @@ class Run:
             raise CheckpointError(f"{root} already holds a run; choose another --out, or delete it.")
         with naming_full_disk(root):
             root.mkdir(parents=True, exist_ok=True)
-            self._lock: IO[str] = (root / LOCK).open("a")
+            self._lock = (root / LOCK).open("a")
         try:
             # The kernel drops this lock when the process dies, however it dies.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,13 +91,14 @@ class Run:
         changed = []
         if path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
-            for name in ("threads", "precision", "device", "machine"):
+            for name in ("processes", "threads", "precision", "device", "machine"):
                 changed += differences({name: before.get(name)}, {name: now[name]})
         write_json(path, now)
         return changed
 
     def close(self) -> None:
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _check_same(self) -> None:
         try:

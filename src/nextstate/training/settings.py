@@ -58,6 +58,9 @@ class TrainingSettings:
     """auto, cpu, cuda, cuda:1, ..."""
     threads: int = 0
     """Threads torch computes with; 0: all cores, or OMP_NUM_THREADS if that is set."""
+    processes: int = 1
+    """Processes on this machine that learn together, each from its part of every batch and on its part of the cores; on
+    a cluster start them with torchrun instead."""
     channels_last: bool = True
     """Memory layout of convolutions; on processors bf16 wants it."""
     compile: bool = False
@@ -79,7 +82,7 @@ class TrainingSettings:
         given = [name for name in ("minutes", "steps", "pace_of") if getattr(self, name) is not None]
         if len(given) > 1:
             raise SettingsError(f"--{' and --'.join(n.replace('_', '-') for n in given)} exclude each other; keep one.")
-        for name in ("minutes", "steps", "batch", "lr", "clip", "ema_every"):
+        for name in ("minutes", "steps", "batch", "lr", "clip", "ema_every", "processes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"--{name.replace('_', '-')} is {value}; it must be above 0.")
@@ -105,7 +108,16 @@ class TrainingSettings:
 
 
 FREE_TO_CHANGE = frozenset(
-    {"threads", "skip_limit", "checkpoint_every", "validate_every", "validation_windows", "log_every", "tensorboard"}
+    {
+        "threads",
+        "processes",
+        "skip_limit",
+        "checkpoint_every",
+        "validate_every",
+        "validation_windows",
+        "log_every",
+        "tensorboard",
+    }
 )
 """Settings that a resumed run may change: they decide what is noted and kept, not what is learned."""
 

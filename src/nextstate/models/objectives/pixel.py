@@ -34,6 +34,9 @@ DRAWN = 1
 EVENTFUL = 3
 """Windows that are looked through for each that is learned from."""
 
+GONE, SELDOM = 0.04, 0.02
+"""How far a thing has gone somewhere, in halves of the picture; share of windows below which it is no rarer."""
+
 BLUR = 0.1
 """Noise on codes while drawing is learned, so that a foreseen code, never quite right, is drawn alike."""
 
@@ -95,6 +98,23 @@ def eventful(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Which third of windows ``(B, S, C, s, s)``, those in which much changes with a greater chance."""
     changed = ((pictures[:, 1:] - pictures[:, :1]).abs().amax(dim=2) > CHANGED).float().mean(dim=(1, 2, 3))
     return torch.multinomial(changed + 1e-3, max(len(pictures) // EVENTFUL, 1), generator=generator)
+
+
+def rare(places: Tensor, there: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Windows, a third of them, and an instant of each, in which something has gone where it seldom goes.
+
+    An arm moves in all of them, a drawer in few: picked evenly, the drawer would be drawn as if it had stayed.
+
+    Args:
+        places: ``(B, H, K, 2)``, how far things have gone at each instant. there: ``(B, H, K)``.
+
+    Returns:
+        which windows ``(B / 3,)``, and which of their instants ``(B / 3,)``.
+    """
+    went = ((places.norm(dim=-1) * there) > GONE).float()
+    weight = 1 + (went / went.mean(dim=(0, 1)).clamp_min(SELDOM)).sum(dim=2)
+    picked = torch.multinomial(weight.sum(dim=1), max(len(places) // EVENTFUL, 1), generator=generator)
+    return picked, torch.multinomial(weight[picked], 1, generator=generator)[:, 0]
 
 
 def react(
@@ -162,19 +182,23 @@ def redraw(
     model: StateModel, batch: dict[str, Tensor], generator: torch.Generator, progress: float
 ) -> dict[str, Tensor]:
     """Draw what was foreseen rather than seen: the hand makes the most of futures that are never quite right."""
-    context, horizon = model.spec.context, batch["action"].shape[1] + 1 - model.spec.context
-    actions = batch["action"].float()
-    chosen = torch.randperm(horizon, generator=generator, device=model.device)[:DRAWN]
+    now = model.spec.context - 1
+    gone = batch["places"][:, now + 1 :] - batch["places"][:, now, None]
+    there = presence(batch["areas"])
+    picked, instant = rare(gone, there[:, now + 1 :] * there[:, now, None], generator)
+    batch = {name: values[picked] for name, values in batch.items()}
+    actions, rows = batch["action"].float(), torch.arange(len(picked), device=picked.device)
     with torch.no_grad():
-        now, _ = remembered(model, batch, actions)
-        pictures = model.pictures({n: batch[n][:, [context - 1, *(context + chosen).tolist()]] for n in model.images})
+        known, _ = remembered(model, batch, actions)
+        times = torch.stack([torch.full_like(instant, now), now + 1 + instant], dim=1)
+        pictures = model.pictures({n: batch[n][rows[:, None], times] for n in model.images})
         last, truth = pictures[:, :1], pictures[:, 1:]
         seen = model.see(last[:, 0])
-        span = model.foresee({n: v.float() for n, v in now.items()}, actions[:, context - 1 :])
-    scene = {"masks": seen["masks"], "carried": seen["carried"], "last": last[:, 0], "from": now["places"]}
+        span = model.foresee({n: v.float() for n, v in known.items()}, actions[:, now:])
+    scene = {"masks": seen["masks"], "carried": seen["carried"], "last": last[:, 0], "from": known["places"]}
     drawn = model.draw(
-        {n: v[:, None].expand(-1, DRAWN, *v.shape[1:]) for n, v in scene.items()}
-        | {n: span[n][:, chosen] for n in ("places", "codes", "gist")}
+        {n: v[:, None] for n, v in scene.items()}
+        | {n: span[n][rows, instant][:, None] for n in ("places", "codes", "gist")}
     )
     drawing, _ = misdrawn(drawn, truth, last)
     return {"loss": drawing, "drawing": drawing}
@@ -183,7 +207,7 @@ def redraw(
 LOOK = Stage("look", 0.25, look, windows=1.125, deaf=True)
 REACT = Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True)
 FORESEE = Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True)
-REDRAW = Stage("redraw", 0.1, redraw, windows=0.5, rate=0.5, recalled=True, pictured=True, deaf=True)
+REDRAW = Stage("redraw", 0.1, redraw, windows=0.5 * EVENTFUL, rate=0.5, recalled=True, pictured=True, deaf=True)
 
 PIXEL = Objective((LOOK, REACT, FORESEE, REDRAW))
 
