@@ -11,6 +11,7 @@ from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models import StateModel, build
 from nextstate.models.lite import Lite
 from nextstate.models.objectives import OBJECTIVES, mixed, parse_weights
+from nextstate.models.objectives.pixel import rare
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
@@ -160,3 +161,19 @@ def test_options_of_an_objective_belong_to_it() -> None:
     assert model.flow is not None and model.flow.steps == 4
     with pytest.raises(SettingsError, match="flow_steps"):
         build(spec(), "tiny", flow_steps=4)
+
+
+def test_what_seldom_moves_is_redrawn_often() -> None:
+    size, horizon = 60, 8
+    gone = torch.zeros(size, horizon, 3, 2)
+    gone[:, :, 0] = 0.3  # An arm, always elsewhere.
+    gone[:6, 5:, 1] = 0.3  # A drawer, in a tenth of the windows and late in them.
+    there = torch.ones(size, horizon, 3)
+    there[:, :, 2], gone[..., 2, :] = 0.0, 0.3  # What is not there goes nowhere.
+    chosen = [rare(gone, there, torch.Generator().manual_seed(seed)) for seed in range(50)]
+    picked, instants = (torch.cat(part) for part in zip(*chosen, strict=True))
+    assert len(picked) == 50 * size // 3
+    drawers = picked < 6
+    assert 0.2 < float(drawers.float().mean()) < 0.9, "often, and not to the exclusion of all else"
+    assert float((instants[drawers] >= 5).float().mean()) > 0.7
+    assert float((instants[~drawers] >= 5).float().mean()) < 0.5

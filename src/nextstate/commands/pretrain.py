@@ -33,6 +33,9 @@ CLIMATE = 512
 """States that tell how much states differ at all."""
 
 
+BEST = "flow"
+"""The objective that foresees best in equal time, see docs/studies/objective.md."""
+
 USUAL = {"": "small", "vla": "vla-smollm2", "vlm": "vlm-smollm2", "bc": "bc-small"}
 """Policy -> preset by default."""
 
@@ -61,8 +64,9 @@ class Config:
     follow` leaves one beside its heads, in which those of silent episodes are guessed from their pictures."""
     preset: str = ""
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
-    objective: str = "pixel"
-    """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5."""
+    objective: str = ""
+    """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5. By default that
+    of the model to start from, else flow."""
     options: tuple[str, ...] = ()
     """Options of the preset and of the objective, each as name=value."""
     name: str = ""
@@ -275,11 +279,20 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
 
 
 def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
-    """Options of the model, the objective among them unless it is the usual one."""
+    """Options of the model, the objective among them."""
     options = parse_options(config.options)
     if way_of(config):
         options = {"silent": way_of(config), "shared": shared_senses(cache, silent), **options}
-    return options if config.objective == "pixel" else {"objective": config.objective, **options}
+    return options if config.policy else {"objective": objective_of(config), **options}
+
+
+def objective_of(config: Config) -> str:
+    """The objective asked for, else that of the model to start from, else `BEST`."""
+    from nextstate.models.pretrained import read_config
+
+    if config.objective or config.init_from is None:
+        return config.objective or BEST
+    return str(read_config(config.init_from)["options"].get("objective", "pixel"))
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -34,8 +33,8 @@ from nextstate.training.precision import (
 )
 from nextstate.training.prefetch import Prefetch
 from nextstate.training.recall import recall
-from nextstate.training.run import Run, minutes_of
-from nextstate.training.schedule import Pace, RecordedPace, Recurring, Schedule, StepPace, TimePace
+from nextstate.training.run import Outcome, Run, minutes_of
+from nextstate.training.schedule import Pace, Recurring, Schedule, StepPace, choose_pace
 from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.team import Team
 from nextstate.training.throughput import Throughput, measure_peak
@@ -48,23 +47,6 @@ GRADIENT = "gradient length"
 
 VALIDATION_SHARE = 0.03
 """Most of the time that validation by the clock may take: a slow one is done less often."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a call of `Trainer.fit` ended.
-
-    Args:
-        step: steps made, over all calls. seconds: of training, over all calls.
-        interrupted: whether a signal ended it; the run can go on.
-        throughput: figures of this call. validated: the last validation.
-    """
-
-    step: int
-    seconds: float
-    interrupted: bool
-    throughput: Mapping[str, float]
-    validated: Validated | None
 
 
 class Trainer:
@@ -141,7 +123,10 @@ class Trainer:
             if self.team.leads:
                 self.metrics = Metrics(self.run.root, self.step, self.settings.tensorboard)
                 stack.callback(self.metrics.close)
-            self.pace = self._pace()
+            # Others never ask: the leader tells.
+            self.pace: Pace = (
+                choose_pace(self.settings, self.run.pace, self.seconds) if self.team.leads else StepPace(1)
+            )
             stack.callback(self.pace.close)
             stack.enter_context(self.display)
             interrupted = self._train(interruption)
@@ -386,16 +371,6 @@ class Trainer:
                 f"note: {'; '.join(changed)}. The weights will be as good, but not the same bits as those of an "
                 "uninterrupted run."
             )
-
-    def _pace(self) -> Pace:
-        settings = self.settings
-        if not self.team.leads:
-            return StepPace(1)  # Never asked: the leader tells.
-        if settings.pace_of is not None:
-            return RecordedPace(settings.pace_of / self.run.pace.name)
-        if settings.steps is not None:
-            return StepPace(settings.steps)
-        return TimePace(60.0 * settings.run_minutes, self.run.pace, self.seconds)
 
     def _finish(self) -> None:
         aside = time.perf_counter()

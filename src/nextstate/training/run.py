@@ -5,17 +5,38 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from nextstate.data.storage import naming_full_disk, write_json
 from nextstate.errors import CheckpointError
 from nextstate.provenance import commit, machine
 from nextstate.training.settings import FREE_TO_CHANGE
 
+if TYPE_CHECKING:
+    from nextstate.training.validate import Validated
+
 Resume = Literal["auto", "must", "never"]
 
 CONFIG, ENVIRONMENT, METRICS, LOCK = "config.json", "environment.json", "metrics.jsonl", ".lock"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of `Trainer.fit` ended.
+
+    Args:
+        step: steps made, over all calls. seconds: of training, over all calls.
+        interrupted: whether a signal ended it; the run can go on.
+        throughput: figures of this call. validated: the last validation.
+    """
+
+    step: int
+    seconds: float
+    interrupted: bool
+    throughput: Mapping[str, float]
+    validated: Validated | None
 
 
 class Run:

@@ -14,7 +14,7 @@ import numpy as np
 
 from nextstate.data.storage import naming_full_disk
 from nextstate.errors import CheckpointError
-from nextstate.training.settings import Interval
+from nextstate.training.settings import Interval, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,15 @@ class RecordedPace:
 
     def close(self) -> None:
         pass
+
+
+def choose_pace(settings: TrainingSettings, log: Path, elapsed: float) -> Pace:
+    """By the clock (noted in `log`), by steps, or as an earlier run had it; `elapsed` seconds were trained before."""
+    if settings.pace_of is not None:
+        return RecordedPace(settings.pace_of / log.name)
+    if settings.steps is not None:
+        return StepPace(settings.steps)
+    return TimePace(60.0 * settings.run_minutes, log, elapsed)
 
 
 def read_pace(log: Path) -> np.ndarray:
