@@ -30,7 +30,7 @@ def prepare(
     module.to(device)
     if channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    # Splitting work over devices (data parallelism, sharding) belongs here: after the layout, before compiling.
+    # Sharding over devices belongs here, after the layout and before compiling; `team` averages gradients.
     loss: Loss = torch.compile(model.loss) if compile else model.loss
 
     def prepared(batch: dict[str, Tensor], generator: torch.Generator, progress: float) -> dict[str, Tensor]:
