@@ -55,8 +55,7 @@ def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run:
 
     command = ["--data", str(labelled), "--out", str(run), "--preset", preset, "--seed", str(cell.seed)]
     command += ["--name", f"{cell.world}-{preset}", "--no-tensorboard", "--minutes", f"{design.minutes:g}"]
-    # One objective for all cells, those of earlier runs among them.
-    command += ["--episodes", f"0:{cell.episodes}", "--objective", "pixel"]
+    command += ["--episodes", f"0:{cell.episodes}"]
     if silent is not None:
         command += ["--silent", str(silent), "--silent-modalities", *PICTURES]
         command += ["--silent-by", "latent" if cell.silent == "latent" else "labels"]

@@ -33,8 +33,8 @@ CLIMATE = 512
 """States that tell how much states differ at all."""
 
 
-BEST = "flow"
-"""The objective that foresees best in equal time, see docs/studies/objective.md."""
+BEST = "pixel"
+"""The objective that foresees what may come best on the whole, see docs/studies/objective.md."""
 
 USUAL = {"": "small", "vla": "vla-smollm2", "vlm": "vlm-smollm2", "bc": "bc-small"}
 """Policy -> preset by default."""
@@ -66,7 +66,7 @@ class Config:
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = ""
     """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5. By default that
-    of the model to start from, else flow."""
+    of the model to start from, else pixel."""
     options: tuple[str, ...] = ()
     """Options of the preset and of the objective, each as name=value."""
     name: str = ""
