@@ -24,10 +24,10 @@ from nextstate.data.format import FEATURE_OF, INFO_PATH, RGB
 from nextstate.data.lerobot import open_dataset
 from nextstate.data.recording import EXPLORE, Plan, play, record
 from nextstate.data.storage import exclusive
-from nextstate.data.writer import LOCK, recover, staged_paths
+from nextstate.data.writer import LOCK, recover, staged_paths, writing
 from nextstate.errors import DatasetError, HeldOutSeedError, SettingsError, StorageError, UnknownNameError
 from nextstate.worlds import HELD_OUT_SEED
-from recordings import tree
+from recordings import info, tree
 
 PLAN = Plan("push", size=16, steps=5, base_seed=7, skill_fraction=0.5)
 
@@ -142,6 +142,11 @@ def test_a_disk_that_fills_up_at_any_moment_loses_nothing(tmp_path: Path, monkey
         finished = len(kept)
     assert stopped > 3
     assert tree(tmp_path / "d") == tree(tmp_path / "whole")
+
+
+def test_a_dataset_that_was_only_begun_is_no_damaged_one(tmp_path: Path) -> None:
+    with writing(tmp_path / "d", create=info()):
+        assert not check(tmp_path / "d", workers=1)
 
 
 RECORDER = """

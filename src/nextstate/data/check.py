@@ -78,6 +78,8 @@ def _check_meta(dataset: Dataset) -> Iterator[str]:
             yield f"meta/episodes: episode {entry.index} begins at row {entry.first_row}, not {row}."
             break
         row += entry.length
+    if not info.episodes and not (dataset.root / STATS_PATH).exists():
+        return  # Begun, and nothing published yet: there is nothing to tell statistics of.
     try:
         stats = dataset.stats()
     except DatasetError as error:
