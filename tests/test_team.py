@@ -24,8 +24,8 @@ PROCESSES = 2
 
 
 def pretrain(data: Path, out: Path) -> list[str]:
-    options = ["--steps", "12", "--batch", "4", "--checkpoint-every", "2", "--validate-every", "6", "--preset", "tiny"]
-    shared = ["--validation-windows", "4", "--no-tensorboard", "--processes", str(PROCESSES)]
+    options = ["--steps", "12", "--batch", "4", "--checkpoint-every", "2", "--preset", "tiny"]
+    shared = ["--validation-windows", "0", "--no-tensorboard", "--processes", str(PROCESSES)]
     return [sys.executable, "-m", "nextstate", "pretrain", "--data", str(data), "--out", str(out), *options, *shared]
 
 
