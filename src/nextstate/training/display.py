@@ -90,21 +90,13 @@ class PlainDisplay:
         return None
 
 
-class NoDisplay:
+class NoDisplay(PlainDisplay):
     """Says nothing: another process of the run does."""
 
     def show(self, status: Status) -> None:
         return None
 
     def say(self, text: str) -> None:
-        return None
-
-    def __enter__(self) -> NoDisplay:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         return None
 
 
