@@ -279,11 +279,12 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
 
 
 def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
-    """Options of the model, the objective among them."""
+    """Options of the model, the objective among them unless it is `BEST`."""
     options = parse_options(config.options)
     if way_of(config):
         options = {"silent": way_of(config), "shared": shared_senses(cache, silent), **options}
-    return options if config.policy else {"objective": objective_of(config), **options}
+    objective = objective_of(config)
+    return options if config.policy or objective == BEST else {"objective": objective, **options}
 
 
 def objective_of(config: Config) -> str:
@@ -292,7 +293,7 @@ def objective_of(config: Config) -> str:
 
     if config.objective or config.init_from is None:
         return config.objective or BEST
-    return str(read_config(config.init_from)["options"].get("objective", "pixel"))
+    return str(read_config(config.init_from)["options"].get("objective", BEST))
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

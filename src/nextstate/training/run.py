@@ -113,7 +113,8 @@ class Run:
         if path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
             for name in ("processes", "threads", "precision", "device", "machine"):
-                changed += differences({name: before.get(name)}, {name: now[name]})
+                # Notes of before there were several processes tell of none.
+                changed += differences({name: before.get(name, now[name])}, {name: now[name]})
         write_json(path, now)
         return changed
 
