@@ -38,6 +38,9 @@ from nextstate.worlds.base import World
 VERSION = 5
 STEPS, BATCH, RATE = 1000, 64, 3e-3
 
+KEPT = torch.float16
+"""Precision in which weights are kept: it looks in half precision anyway, and comes along with every model."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -107,7 +110,7 @@ class Readout:
             "climate": [values.tolist() for values in self.climate],
             "shapes": self.network.shapes,
         }
-        weights = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        weights = {name: value.to(KEPT).contiguous() for name, value in self.network.state_dict().items()}
         return serialise(weights, metadata={"nextstate": json.dumps(head)})
 
     @staticmethod
@@ -160,6 +163,7 @@ def train_readout(
         torch.manual_seed(0)
         network = make_network(world, spec)
         _fit(network, spec, frames, suite.scale(frames.outcomes), steps, progress)
+    network.to(KEPT).float()  # So that it reads alike today and from disk.
     readout = Readout(world, spec, network, (mean, np.where(std > 1e-6, std, 0.0)))
     write_bytes(path, readout.to_bytes())
     return readout

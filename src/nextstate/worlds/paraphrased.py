@@ -15,6 +15,99 @@ COLOURS: Mapping[str, Words] = {
     "blue": ("blue", "navy", "cobalt", "indigo", "cyan", "ocean"),
     "yellow": ("yellow", "lemon", "amber", "mustard", "banana", "sunny"),
 }
+FURTHER_COLOURS: Mapping[str, Words] = {
+    "red": (
+        "strawberry",
+        "raspberry",
+        "blood",
+        "wine",
+        "burgundy",
+        "vermilion",
+        "fire",
+        "lobster",
+        "apple",
+        "rust",
+        "pepper",
+        "radish",
+        "ketchup",
+        "lipstick",
+        "flame",
+        "beet",
+        "poppy",
+        "cardinal",
+        "coral",
+        "sunset",
+    ),
+    "green": (
+        "pine",
+        "moss",
+        "fern",
+        "lettuce",
+        "clover",
+        "leaf",
+        "avocado",
+        "pea",
+        "spinach",
+        "cucumber",
+        "shamrock",
+        "pickle",
+        "kiwi",
+        "basil",
+        "ivy",
+        "cactus",
+        "frog",
+        "broccoli",
+        "seaweed",
+        "pistachio",
+    ),
+    "blue": (
+        "sky",
+        "denim",
+        "sea",
+        "royal",
+        "lapis",
+        "marine",
+        "turquoise",
+        "cornflower",
+        "jeans",
+        "aqua",
+        "teal",
+        "ice",
+        "cerulean",
+        "peacock",
+        "steel",
+        "bluebell",
+        "midnight",
+        "ink",
+        "blueberry",
+        "arctic",
+    ),
+    "yellow": (
+        "corn",
+        "honey",
+        "butter",
+        "sunflower",
+        "saffron",
+        "straw",
+        "dandelion",
+        "blond",
+        "cheese",
+        "sand",
+        "pineapple",
+        "lemonade",
+        "wheat",
+        "daffodil",
+        "chick",
+        "mango",
+        "egg",
+        "vanilla",
+        "citron",
+        "custard",
+    ),
+}
+"""Words that are learned from, and nothing else: the more ways to say a thing are known, the better one is understood
+that is not (docs/decisions/0029)."""
+
 UNHEARD_COLOURS: Mapping[str, Words] = {
     "red": ("crimson", "scarlet", "reddish"),
     "green": ("emerald", "greenish", "grassy"),
@@ -31,6 +124,9 @@ class Pushing:
     verbs: Words
     nouns: Words
     ways: Mapping[str, Words]
+    further_verbs: Words
+    further_nouns: Words
+    further_ways: Mapping[str, Words]
     unheard_verbs: Words
     unheard_nouns: Words
     unheard_ways: Mapping[str, Words]
@@ -56,6 +152,19 @@ PUSH = Pushing(
         "away": ("away from me", "away", "farther away", "to the far side", "up to the back"),
         "closer": ("closer to me", "towards me", "nearer", "to the near side", "down to the front"),
     },
+    further_verbs=("thrust", "displace", "budge", "force", "knock", "transport", "conduct", "direct", "roll", "take"),
+    further_nouns=("token", "stone", "toy", "counter", "shape", "body", "part", "chip"),
+    further_ways={
+        "left": ("to the west", "onto the left part of the table", "all the way left", "to the left of where it is"),
+        "right": (
+            "to the east",
+            "onto the right part of the table",
+            "all the way right",
+            "to the right of where it is",
+        ),
+        "away": ("far from me", "to the rear", "to the other end of the table", "out of reach", "forwards"),
+        "closer": ("up to me", "next to me", "to this end of the table", "over here", "backwards"),
+    },
     unheard_verbs=("nudge", "shift", "propel", "scoot", "haul"),
     unheard_nouns=("brick", "puck", "item", "lump"),
     unheard_ways={
@@ -65,6 +174,10 @@ PUSH = Pushing(
         "closer": ("in my direction", "close by", "within my reach"),
     },
 )
+
+FURTHER_BOTTLES: Words = ("jar", "pitcher", "jug", "vase", "carafe", "vessel", "can", "decanter")
+FURTHER_MOTORS: Words = ("drive", "device", "apparatus", "electric motor", "mechanism", "appliance", "fan", "pump")
+"""What else a bottle and a motor may be called, in all that is learned of them."""
 
 SPILL: Mapping[str, Pair] = {
     "tip_towards_motor": (
@@ -210,11 +323,92 @@ SPILL: Mapping[str, Pair] = {
 }
 
 
+FURTHER_SPILL: Mapping[str, Words] = {
+    "tip_towards_motor": (
+        "make the bottle keel over towards the motor",
+        "capsize the bottle on the motor's side",
+        "let the bottle tumble onto the motor's side",
+        "shower the motor with the liquid",
+        "get the motor all wet",
+        "sprinkle the liquid on the motor",
+        "cause a puddle at the motor",
+        "swamp the motor",
+        "tilt the bottle until it drops towards the motor",
+        "cover the motor in liquid",
+        "bathe the motor in what the bottle holds",
+        "drown the motor",
+    ),
+    "tip_away_from_motor": (
+        "make the bottle keel over, well away from the motor",
+        "capsize the bottle on the side without the motor",
+        "let the bottle tumble to the free side",
+        "protect the motor while the bottle goes over",
+        "save the motor from the liquid, but tip the bottle",
+        "drain the bottle onto the bare table",
+        "tilt the bottle until it drops to the free side",
+        "cause a puddle, but none at the motor",
+        "keep the liquid off the motor as you topple the bottle",
+        "the bottle goes over, the motor survives",
+        "shower the bare side with the liquid",
+        "wet the table, never the motor",
+    ),
+    "push_without_tipping": (
+        "transport the bottle a little, standing",
+        "advance the bottle upright",
+        "shove the bottle along without a spill",
+        "make the bottle glide a bit",
+        "ease the bottle along",
+        "budge the bottle without knocking it down",
+        "the bottle should end up somewhere else, still standing",
+        "propel the bottle gently at its base",
+        "change where the bottle stands",
+        "walk the bottle along the table",
+        "bring the bottle a bit farther, and steady",
+        "carry the bottle along so that it keeps its balance",
+    ),
+    "touch_gently": (
+        "contact the bottle lightly",
+        "make the finger meet the bottle",
+        "poke the bottle very softly",
+        "probe the bottle's side",
+        "graze the bottle",
+        "kiss the bottle with the finger",
+        "sense the bottle by touch",
+        "lay the finger on the bottle",
+        "reach out and feel the bottle",
+        "let the finger rest on the bottle's side",
+        "tickle the bottle",
+        "finger the bottle",
+    ),
+    "keep_away": (
+        "shun the bottle",
+        "steer clear of the bottle",
+        "remain far from the bottle",
+        "never approach the bottle",
+        "give the bottle a wide berth",
+        "have nothing to do with the bottle",
+        "go somewhere else than the bottle",
+        "keep off the bottle",
+        "hold back from the bottle",
+        "make no contact with the bottle",
+        "forget about the bottle",
+        "pay no attention to the bottle",
+    ),
+}
+"""More that is learned of each skill."""
+
+
 @dataclass(frozen=True)
 class Grasping:
     """What is said of picking, placing and stacking, and of a drawer."""
 
+    further_pick: Words
+    further_place: Words
+    further_stack: Words
+    further_ways: Mapping[str, Words]
+    further_drawer: Mapping[str, Words]
     nouns: Mapping[str, Words]
+    further_nouns: Mapping[str, Words]
     unheard_nouns: Mapping[str, Words]
     pick: Pair
     place: Pair
@@ -224,7 +418,67 @@ class Grasping:
 
 
 GRASP = Grasping(
+    further_pick=(
+        "heave {thing} up",
+        "uplift {thing}",
+        "collect {thing} from the table",
+        "clutch {thing} and lift it",
+        "get hold of {thing} and carry it up",
+        "fetch {thing} up",
+        "have {thing} in the air",
+        "catch {thing} and hold it high",
+    ),
+    further_place=(
+        "convey {thing} {way}",
+        "leave {thing} {way}",
+        "position {thing} {way}",
+        "drop {thing} off {way}",
+        "transport {thing} {way}",
+        "let {thing} end up {way}",
+        "shift {thing} through the air and down {way}",
+        "store {thing} {way}",
+    ),
+    further_stack=(
+        "heap {thing} on {base}",
+        "rest {thing} on {base}",
+        "superpose {thing} on {base}",
+        "let {base} carry {thing}",
+        "use {base} as a stand for {thing}",
+        "crown {base} with {thing}",
+        "{base} should bear {thing}",
+        "lower {thing} onto {base}",
+    ),
+    further_ways={
+        "left": ("to the west", "onto the left part of the table", "all the way left", "further left"),
+        "right": ("to the east", "onto the right part of the table", "all the way right", "further right"),
+    },
+    further_drawer={
+        "open_drawer": (
+            "tug the drawer towards you",
+            "haul the drawer out",
+            "make the drawer stick out",
+            "unlock the drawer",
+            "let me see into the drawer",
+            "drag the drawer by its handle",
+            "widen the gap of the drawer",
+            "roll the drawer out",
+        ),
+        "close_drawer": (
+            "slam the drawer",
+            "make the drawer go in",
+            "fasten the drawer",
+            "press the drawer home",
+            "lock the drawer",
+            "tuck the drawer away",
+            "force the drawer in by its handle",
+            "roll the drawer back",
+        ),
+    },
     nouns={"cube": ("cube", "block", "box"), "cylinder": ("cylinder", "can", "tube")},
+    further_nouns={
+        "cube": ("cuboid", "square", "dice", "carton", "bar"),
+        "cylinder": ("pipe", "roll", "pillar", "jar", "column"),
+    },
     unheard_nouns={"cube": ("brick", "die"), "cylinder": ("drum", "tin")},
     pick=(
         (

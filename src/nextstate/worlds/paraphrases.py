@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import cycle, product
 
 from nextstate.errors import UnknownNameError
 from nextstate.worlds import grasp_scene, paraphrased
@@ -21,8 +21,8 @@ from nextstate.worlds.scene import COLOURS
 
 HELD_OUT_SHARE = 0.25
 
-TRAINED, HELD_OUT, UNHEARD = 64, 16, 16
-"""Sentences of each skill, at most."""
+TRAINED, FURTHER, HELD_OUT, UNHEARD = 64, 128, 16, 16
+"""Sentences of each skill, at most: of those patterns that are also held out, in still other words, and to judge by."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,13 @@ def _rank(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") / 2.0**64
 
 
-def _phrases(known: Sequence[str], things: Sequence[str], unheard: Sequence[str]) -> Phrases:
+def _phrases(
+    known: Sequence[str], things: Sequence[str], unheard: Sequence[str], further: Sequence[str] = ()
+) -> Phrases:
     """
     Args:
         known: patterns, with ``{thing}`` where they have one. things: what that is called in known words.
-        unheard: whole sentences.
+        unheard, further: whole sentences, to judge by and to learn from.
     """
     learned: list[str] = []
     held_out: list[str] = []
@@ -69,9 +71,19 @@ def _phrases(known: Sequence[str], things: Sequence[str], unheard: Sequence[str]
         side += [pattern.format(thing=thing) for thing in things]
     some = [
         tuple(sorted(dict.fromkeys(sentences), key=_rank)[:most])
-        for sentences, most in ((learned, TRAINED), (held_out, HELD_OUT), (unheard, UNHEARD))
+        for sentences, most in ((learned, TRAINED), (held_out, HELD_OUT), (unheard, UNHEARD), (further, FURTHER))
     ]
-    return Phrases(*some)
+    return Phrases((*some[0], *(text for text in some[3] if text not in {*some[0], *some[1]})), *some[1:3])
+
+
+def _further(patterns: Sequence[str], *things: Sequence[str]) -> list[str]:
+    """Patterns that are not held out, each with one of the things, by turns; as many of each kind of things."""
+    learned = sorted((p for p in dict.fromkeys(patterns) if _rank(p) >= HELD_OUT_SHARE), key=_rank)
+    found = []
+    for kind in things:
+        pairs = zip(range(FURTHER), cycle(learned), cycle(sorted(kind, key=_rank)), strict=False)
+        found += [pattern.format(thing=thing) for _, pattern, thing in pairs]
+    return found
 
 
 def _filled(frames: Sequence[str], **slots: Sequence[str]) -> list[str]:
@@ -106,21 +118,49 @@ def _push() -> Asked:
             *_named(_filled(frames, verb=verbs, way=said.unheard_ways[way]), plain),
         ]
         known = _filled(said.frames, verb=said.verbs, way=ways)
-        asked[f"push_{colour}_{way}"] = _phrases(known, _things(paraphrased.COLOURS[colour], said.nouns), unheard)
+        things = _things(paraphrased.COLOURS[colour], said.nouns)
+        further = [
+            *_further(known, *_further_things(colour, said.nouns, said.further_nouns)),
+            *_further(_filled(said.frames, verb=said.further_verbs, way=ways), things),
+            *_further(_filled(said.frames, verb=said.verbs, way=said.further_ways[way]), things),
+        ]
+        asked[f"push_{colour}_{way}"] = _phrases(known, things, unheard, further)
     return asked
 
 
+def _further_things(colour: str, nouns: Sequence[str], further: Sequence[str]) -> tuple[list[str], list[str]]:
+    """In further colours, and by further nouns."""
+    return _things(paraphrased.FURTHER_COLOURS[colour], nouns), _things(paraphrased.COLOURS[colour], further)
+
+
 def _spill() -> Asked:
-    said = paraphrased.SPILL
-    return {name: _phrases(_filled(PLEASE, what=known), ("",), unheard) for name, (known, unheard) in said.items()}
+    asked = {}
+    for name, (known, unheard) in paraphrased.SPILL.items():
+        patterns, more = _filled(PLEASE, what=known), _filled(PLEASE, what=paraphrased.FURTHER_SPILL[name])
+        further = [
+            *_renamed(_further(patterns, ("",)), "bottle", paraphrased.FURTHER_BOTTLES),
+            *_renamed(_further(patterns, ("",)), "motor", paraphrased.FURTHER_MOTORS),
+            *_further(more, ("",)),
+        ]
+        asked[name] = _phrases(patterns, ("",), unheard, further)
+    return asked
+
+
+def _renamed(texts: Sequence[str], name: str, others: Sequence[str]) -> list[str]:
+    """Sentences in which a thing has one of other names, by turns."""
+    return [
+        text.replace(name, other)
+        for text, other in zip((text for text in texts if name in text), cycle(others), strict=False)
+    ]
 
 
 def _grasp() -> Asked:
     said = paraphrased.GRASP
-    known, plain, other = {}, {}, {}
+    known, plain, other, further = {}, {}, {}, {}
     for name in grasp_scene.NAMES:
         nouns = said.nouns[grasp_scene.SHAPES[name]]
         known[name] = _things(paraphrased.COLOURS[name], nouns)
+        further[name] = _further_things(name, nouns, said.further_nouns[grasp_scene.SHAPES[name]])
         plain[name] = [f"the {name} {noun}" for noun in nouns]
         other[name] = [
             *_things(paraphrased.UNHEARD_COLOURS[name], nouns[:1]),
@@ -129,14 +169,21 @@ def _grasp() -> Asked:
     asked = {}
     for name in grasp_scene.NAMES:
         unheard = [*_named(said.pick[0][:4], other[name]), *_named(said.pick[1], plain[name])]
-        asked[f"pick_{name}"] = _phrases(said.pick[0], known[name], unheard)
+        more = [*_further(said.pick[0], *further[name]), *_further(said.further_pick, known[name])]
+        asked[f"pick_{name}"] = _phrases(said.pick[0], known[name], unheard, more)
         for side, (ways, unheard_ways) in said.sides.items():
             unheard = [
                 *_named(_filled(said.place[0][:4], way=ways), other[name]),
                 *_named(_filled(said.place[1], way=ways), plain[name]),
                 *_named(_filled(said.place[0][:4], way=unheard_ways), plain[name]),
             ]
-            asked[f"place_{name}_{side}"] = _phrases(_filled(said.place[0], way=ways), known[name], unheard)
+            patterns = _filled(said.place[0], way=ways)
+            more = [
+                *_further(patterns, *further[name]),
+                *_further(_filled(said.further_place, way=ways), known[name]),
+                *_further(_filled(said.place[0], way=said.further_ways[side]), known[name]),
+            ]
+            asked[f"place_{name}_{side}"] = _phrases(patterns, known[name], unheard, more)
         for base in (base for base in grasp_scene.NAMES if base != name):
             unheard = [
                 *_named(_filled(said.stack[0][:4], base=plain[base]), other[name]),
@@ -144,9 +191,15 @@ def _grasp() -> Asked:
                 *_named(_filled(said.stack[1], base=plain[base]), plain[name]),
             ]
             patterns = _filled(said.stack[0], base=known[base])
-            asked[f"stack_{name}_on_{base}"] = _phrases(patterns, known[name], unheard)
+            more = [
+                *_further(patterns, *further[name]),
+                *_further(_filled(said.stack[0], base=[*further[base][0], *further[base][1]]), known[name]),
+                *_further(_filled(said.further_stack, base=known[base]), known[name]),
+            ]
+            asked[f"stack_{name}_on_{base}"] = _phrases(patterns, known[name], unheard, more)
     for skill, (sentences, others) in said.drawer.items():
-        asked[skill] = _phrases(_filled(PLEASE, what=sentences), ("",), others)
+        more = _further(_filled(PLEASE, what=said.further_drawer[skill]), ("",))
+        asked[skill] = _phrases(_filled(PLEASE, what=sentences), ("",), others, more)
     return asked
 
 
