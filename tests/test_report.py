@@ -23,7 +23,7 @@ from nextstate.imagination.instant import reach
 from nextstate.imagination.plans import plan
 from nextstate.reports import Chapter, charts, read_chapter, write_report
 from nextstate.reports.scenes import choose_scenes
-from nextstate.reports.svg import apart
+from nextstate.reports.svg import apart, round_ticks
 from nextstate.worlds import HELD_OUT_SEED, make_world
 
 HORIZON = 8
@@ -174,6 +174,12 @@ def test_command_reads_evaluations_and_writes_the_page(
     assert main([str(results), "--out", str(tmp_path / "out")]) == 0
     assert str(tmp_path / "out" / "report.html") in capsys.readouterr().out.replace("\n", "")
     assert "<canvas" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_ticks_are_round_numbers() -> None:
+    assert round_ticks(0.97) == (0.0, 0.2, 0.4, 0.6, 0.8)
+    assert round_ticks(1.1) == (0.0, 0.5, 1.0)
+    assert round_ticks(0.002) == (0.0, 0.0005, 0.001, 0.0015, 0.002)
 
 
 def test_labels_are_moved_apart_but_not_below_the_axis() -> None:

@@ -7,10 +7,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from nextstate.reports.svg import Plot
+from nextstate.reports.svg import Plot, round_ticks
 
 PLOTTED = ("nce", "crps", "retrieval", "planning")
 """Figures that get a plot."""
+
+NAMES = 120.0
+"""Room for the names of arms, right of a plot."""
 
 
 def objective_page(question: str, found: Mapping[str, Any], figures: Mapping[str, tuple[str, bool]], made: str) -> str:
@@ -81,8 +84,7 @@ def _plot(worlds: Mapping[str, Any], name: str, title: str) -> str:
     top = 1.1 * max(1e-3, *(value["mean"] + 1.96 * value["error"] for value in values))
     order = list(dict.fromkeys(arm for arms in worlds.values() for arm in arms))
     low = -0.14 * top
-    ticks = tuple(round(top * share, 3) for share in (0.0, 0.25, 0.5, 0.75))
-    plot = Plot(title, (-0.6, len(shown) - 0.4), (low, top), ((), ticks), ("", ""))
+    plot = Plot(title, (-0.6, len(shown) - 0.4), (low, top), ((), round_ticks(top)), right=NAMES)
     for place, (world, arms) in enumerate(shown.items()):
         plot.note(place, low, world, "middle")
         for index, arm in enumerate(order):
@@ -93,5 +95,5 @@ def _plot(worlds: Mapping[str, Any], name: str, title: str) -> str:
             plot.bar(x, max(mean - half, 0.0), mean + half, tone)
             plot.dot(x, mean, tone, 3.5, f"{arm}, {world}: {mean:.3f}")
             if place == len(shown) - 1:
-                plot.note(x + 0.03, mean, arm)
+                plot.name(mean, arm, tone)
     return plot.render()

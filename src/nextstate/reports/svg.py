@@ -86,6 +86,10 @@ class Plot:
             f'<text class="note" x="{px:.1f}" y="{py - 4:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
         )
 
+    def name(self, y: float, text: str, kind: str) -> None:
+        """Words beside the plot at that height, or as near to it as others leave room."""
+        self._labels.append((*self.at(self.x[1], y), text, kind))
+
     def render(self) -> str:
         """The SVG element."""
         body = "".join([self._axes(), *self._marks, self._end_labels()])
@@ -143,6 +147,14 @@ def apart(heights: Sequence[float], distance: float, lowest: float = math.inf) -
         placed[index] = min(placed[index], limit)
         limit = placed[index] - distance
     return placed
+
+
+def round_ticks(top: float, most: int = 5) -> tuple[float, ...]:
+    """Round numbers from 0 to `top`, at most so many and one: steps of 1, 2 or 5 and zeros."""
+    raw = top / most
+    whole = 10.0 ** math.floor(math.log10(raw))
+    step = next(whole * factor for factor in (1, 2, 5, 10) if whole * factor >= raw)
+    return tuple(round(index * step, 12) for index in range(int(top / step + 1e-9) + 1))
 
 
 def strip(rows: Sequence[tuple[str, Sequence[float]]], low: float, high: float) -> str:
