@@ -1,0 +1,18 @@
+"""The words themselves of which `paraphrases` are made, a file for each world; nothing in here is ever recorded."""
+
+from nextstate.worlds.paraphrased.grasp import GRASP
+from nextstate.worlds.paraphrased.push import PUSH
+from nextstate.worlds.paraphrased.spill import FURTHER_BOTTLES, FURTHER_MOTORS, FURTHER_SPILL, SPILL
+from nextstate.worlds.paraphrased.words import COLOURS, FURTHER_COLOURS, UNHEARD_COLOURS
+
+__all__ = [
+    "COLOURS",
+    "FURTHER_BOTTLES",
+    "FURTHER_COLOURS",
+    "FURTHER_MOTORS",
+    "FURTHER_SPILL",
+    "GRASP",
+    "PUSH",
+    "SPILL",
+    "UNHEARD_COLOURS",
+]
