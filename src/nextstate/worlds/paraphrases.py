@@ -134,24 +134,8 @@ def _further_things(colour: str, nouns: Sequence[str], further: Sequence[str]) -
 
 
 def _spill() -> Asked:
-    asked = {}
-    for name, (known, unheard) in paraphrased.SPILL.items():
-        patterns, more = _filled(PLEASE, what=known), _filled(PLEASE, what=paraphrased.FURTHER_SPILL[name])
-        further = [
-            *_renamed(_further(patterns, ("",)), "bottle", paraphrased.FURTHER_BOTTLES),
-            *_renamed(_further(patterns, ("",)), "motor", paraphrased.FURTHER_MOTORS),
-            *_further(more, ("",)),
-        ]
-        asked[name] = _phrases(patterns, ("",), unheard, further)
-    return asked
-
-
-def _renamed(texts: Sequence[str], name: str, others: Sequence[str]) -> list[str]:
-    """Sentences in which a thing has one of other names, by turns."""
-    return [
-        text.replace(name, other)
-        for text, other in zip((text for text in texts if name in text), cycle(others), strict=False)
-    ]
+    said = paraphrased.SPILL
+    return {name: _phrases(_filled(PLEASE, what=known), ("",), unheard) for name, (known, unheard) in said.items()}
 
 
 def _grasp() -> Asked:

@@ -2,15 +2,12 @@
 
 from nextstate.worlds.paraphrased.grasp import GRASP
 from nextstate.worlds.paraphrased.push import PUSH
-from nextstate.worlds.paraphrased.spill import FURTHER_BOTTLES, FURTHER_MOTORS, FURTHER_SPILL, SPILL
+from nextstate.worlds.paraphrased.spill import SPILL
 from nextstate.worlds.paraphrased.words import COLOURS, FURTHER_COLOURS, UNHEARD_COLOURS
 
 __all__ = [
     "COLOURS",
-    "FURTHER_BOTTLES",
     "FURTHER_COLOURS",
-    "FURTHER_MOTORS",
-    "FURTHER_SPILL",
     "GRASP",
     "PUSH",
     "SPILL",

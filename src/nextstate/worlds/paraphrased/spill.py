@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nextstate.worlds.paraphrased.words import Pair, Words
-
-FURTHER_BOTTLES: Words = ("jar", "pitcher", "jug", "vase", "carafe", "vessel", "can", "decanter")
-FURTHER_MOTORS: Words = ("drive", "device", "apparatus", "electric motor", "mechanism", "appliance", "fan", "pump")
-"""What else a bottle and a motor may be called, in all that is learned of them."""
+from nextstate.worlds.paraphrased.words import Pair
 
 SPILL: Mapping[str, Pair] = {
     "tip_towards_motor": (
@@ -152,78 +148,3 @@ SPILL: Mapping[str, Pair] = {
         ),
     ),
 }
-
-
-FURTHER_SPILL: Mapping[str, Words] = {
-    "tip_towards_motor": (
-        "make the bottle keel over towards the motor",
-        "capsize the bottle on the motor's side",
-        "let the bottle tumble onto the motor's side",
-        "shower the motor with the liquid",
-        "get the motor all wet",
-        "sprinkle the liquid on the motor",
-        "cause a puddle at the motor",
-        "swamp the motor",
-        "tilt the bottle until it drops towards the motor",
-        "cover the motor in liquid",
-        "bathe the motor in what the bottle holds",
-        "drown the motor",
-    ),
-    "tip_away_from_motor": (
-        "make the bottle keel over, well away from the motor",
-        "capsize the bottle on the side without the motor",
-        "let the bottle tumble to the free side",
-        "protect the motor while the bottle goes over",
-        "save the motor from the liquid, but tip the bottle",
-        "drain the bottle onto the bare table",
-        "tilt the bottle until it drops to the free side",
-        "cause a puddle, but none at the motor",
-        "keep the liquid off the motor as you topple the bottle",
-        "the bottle goes over, the motor survives",
-        "shower the bare side with the liquid",
-        "wet the table, never the motor",
-    ),
-    "push_without_tipping": (
-        "transport the bottle a little, standing",
-        "advance the bottle upright",
-        "shove the bottle along without a spill",
-        "make the bottle glide a bit",
-        "ease the bottle along",
-        "budge the bottle without knocking it down",
-        "the bottle should end up somewhere else, still standing",
-        "propel the bottle gently at its base",
-        "change where the bottle stands",
-        "walk the bottle along the table",
-        "bring the bottle a bit farther, and steady",
-        "carry the bottle along so that it keeps its balance",
-    ),
-    "touch_gently": (
-        "contact the bottle lightly",
-        "make the finger meet the bottle",
-        "poke the bottle very softly",
-        "probe the bottle's side",
-        "graze the bottle",
-        "kiss the bottle with the finger",
-        "sense the bottle by touch",
-        "lay the finger on the bottle",
-        "reach out and feel the bottle",
-        "let the finger rest on the bottle's side",
-        "tickle the bottle",
-        "finger the bottle",
-    ),
-    "keep_away": (
-        "shun the bottle",
-        "steer clear of the bottle",
-        "remain far from the bottle",
-        "never approach the bottle",
-        "give the bottle a wide berth",
-        "have nothing to do with the bottle",
-        "go somewhere else than the bottle",
-        "keep off the bottle",
-        "hold back from the bottle",
-        "make no contact with the bottle",
-        "forget about the bottle",
-        "pay no attention to the bottle",
-    ),
-}
-"""More that is learned of each skill."""
