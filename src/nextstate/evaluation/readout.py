@@ -101,7 +101,7 @@ class Readout:
         return shapes and self.world is suite.world
 
     def to_bytes(self) -> bytes:
-        """As safetensors, with everything else in its header."""
+        """As safetensors, weights in half precision, with everything else in the header."""
         head = {
             "version": VERSION,
             "world": self.world.name,

@@ -69,11 +69,12 @@ def _phrases(
     for pattern in dict.fromkeys(known):
         side = held_out if _rank(pattern) < HELD_OUT_SHARE else learned
         side += [pattern.format(thing=thing) for thing in things]
-    some = [
+    trained, kept, new, more = (
         tuple(sorted(dict.fromkeys(sentences), key=_rank)[:most])
         for sentences, most in ((learned, TRAINED), (held_out, HELD_OUT), (unheard, UNHEARD), (further, FURTHER))
-    ]
-    return Phrases((*some[0], *(text for text in some[3] if text not in {*some[0], *some[1]})), *some[1:3])
+    )
+    known_before = {*trained, *kept}
+    return Phrases((*trained, *(text for text in more if text not in known_before)), kept, new)
 
 
 def _further(patterns: Sequence[str], *things: Sequence[str]) -> list[str]:
