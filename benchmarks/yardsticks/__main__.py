@@ -29,6 +29,9 @@ BARE = ("stable-worldmodel==0.1.1", "torchvision==0.28.0")
 WAYS = ("still", "random", "replay", "cloned", "leaps", "model", "simulator")
 """Rows: nothing, noise, what led there, goal-conditioned behaviour cloning, plans in the model, and in the truth."""
 
+OBJECTIVE = "pixel"
+"""That the models are trained with: the published rows are of such."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -97,7 +100,8 @@ def ours(world: str, options: argparse.Namespace, folder: Path) -> Path:
     data, trained = folder / "data", folder / "run"
     run(sys.executable, "nextstate", "record", "--world", world, "--out", data, "--episodes", recipe.episodes)
     minutes = minutes_of(world, options)
-    run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", minutes)
+    objective = ("--objective", OBJECTIVE)
+    run(sys.executable, "nextstate", "pretrain", "--data", data, "--out", trained, "--minutes", minutes, *objective)
     model = trained / "model"
     heads = ("--heads", *recipe.heads, "--minutes", options.heads, *(["--looks"] if recipe.looks else []))
     run(sys.executable, "nextstate", "guide", "--model", model, "--data", data, *heads)

@@ -16,6 +16,9 @@ PICTURES = ("rgb", "depth", "motion")
 OWN = ("same", "latent")
 """Kinds of silent video that come from the same dataset."""
 
+OBJECTIVE = "pixel"
+"""That all cells are trained with: the one of those that were measured first, so that they can be compared."""
+
 INFERRED = 128
 """Windows on which inferred actions are compared with commands."""
 
@@ -55,6 +58,7 @@ def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run:
 
     command = ["--data", str(labelled), "--out", str(run), "--preset", preset, "--seed", str(cell.seed)]
     command += ["--name", f"{cell.world}-{preset}", "--no-tensorboard", "--minutes", f"{design.minutes:g}"]
+    command += ["--objective", OBJECTIVE]
     command += ["--episodes", f"0:{cell.episodes}"]
     if silent is not None:
         command += ["--silent", str(silent), "--silent-modalities", *PICTURES]

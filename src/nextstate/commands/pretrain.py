@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from nextstate.commands.quiet import check_options, mixed, noted, open_silent, shared_senses, way_of
-from nextstate.errors import DatasetError, SettingsError, UnknownNameError
+from nextstate.errors import DatasetError, SettingsError
 from nextstate.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ CLIMATE = 512
 """States that tell how much states differ at all."""
 
 
-BEST = "pixel"
-"""The objective that foresees what may come best on the whole, see docs/studies/objective.md."""
+BEST = "flow"
+"""The objective that foresees best on the whole, see docs/decisions/0030-flow-is-the-default.md."""
+
+UNTOLD = "pixel"
+"""The objective of models whose options name none, as those saved before `BEST` was another."""
 
 USUAL = {"": "small", "vla": "vla-smollm2", "vlm": "vlm-smollm2", "bc": "bc-small"}
 """Policy -> preset by default."""
@@ -66,7 +69,7 @@ class Config:
     """Size of the model: small by default; of the rival vla-smollm2 by default, or vla-equal; likewise vlm."""
     objective: str = ""
     """What is minimised: pixel, latent, flow, frozen, or a mixture by weight, such as pixel=1,flow=.5. By default that
-    of the model to start from, else pixel."""
+    of the model to start from, else flow."""
     options: tuple[str, ...] = ()
     """Options of the preset and of the objective, each as name=value."""
     name: str = ""
@@ -88,7 +91,8 @@ class Config:
     labelled_share: float = 0.3
     """Of each batch, beside silent windows; 0, without --silent, not to look at the commands of --data at all."""
     stages: tuple[str, ...] = ()
-    """Which stages to go through, for a model that learned the others before (--init-from); all by default."""
+    """Which stages to go through, for a model that learned the others before (--init-from); all by default. A stage may
+    have another share of the run, as in look=0.1 react foresee redraw: shares are relative to each other."""
     context: int = 4
     """States of history in a window."""
     horizon: int = 16
@@ -229,6 +233,7 @@ def make_model(config: Config, cache: Cache, silent: Cache | None = None) -> Tra
 
     from nextstate.models import WorldModelSpec, build
     from nextstate.models.pretrained import load_into, read_config, spec_from_dict
+    from nextstate.models.stages import chosen
 
     name = name_of(config, cache)
     modalities = dict(cache.state_spec)
@@ -247,11 +252,7 @@ def make_model(config: Config, cache: Cache, silent: Cache | None = None) -> Tra
         if fresh:
             print(f"{len(fresh)} parameters start fresh, among them {', '.join(fresh[:3])}")
     if config.stages:
-        known = {stage.name: stage for stage in model.stages}
-        for stage_name in config.stages:
-            if stage_name not in known:
-                raise UnknownNameError("stage", stage_name, known)
-        model.stages = tuple(stage for stage in model.stages if stage.name in config.stages)  # type: ignore[misc]
+        model.stages = chosen(model.stages, config.stages)  # type: ignore[misc]
     return model
 
 
@@ -279,12 +280,12 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
 
 
 def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:
-    """Options of the model, the objective among them unless it is `BEST`."""
+    """Options of the model, the objective among them unless it is `UNTOLD`."""
     options = parse_options(config.options)
     if way_of(config):
         options = {"silent": way_of(config), "shared": shared_senses(cache, silent), **options}
     objective = objective_of(config)
-    return options if config.policy or objective == BEST else {"objective": objective, **options}
+    return options if config.policy or objective == UNTOLD else {"objective": objective, **options}
 
 
 def objective_of(config: Config) -> str:
@@ -293,7 +294,7 @@ def objective_of(config: Config) -> str:
 
     if config.objective or config.init_from is None:
         return config.objective or BEST
-    return str(read_config(config.init_from)["options"].get("objective", BEST))
+    return str(read_config(config.init_from)["options"].get("objective", UNTOLD))
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Generator, Tensor
+
+from nextstate.errors import SettingsError, UnknownNameError
 
 StageLoss = Callable[[Any, dict[str, Tensor], Generator, float], dict[str, Tensor]]
 """``loss(model, batch, generator, progress of the stage)`` to ``{"loss": ..., named parts}``."""
@@ -36,6 +39,26 @@ class Stage:
     pictured: bool = False
     commanded: bool = False
     deaf: bool = False
+
+
+def chosen(stages: Sequence[Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
+    """Those of `stages` that are `wanted`, each by name, or as ``name=share`` to give it another share of the run.
+
+    Raises `UnknownNameError` for a stage there is not, and `SettingsError` for a share that is not above 0.
+    """
+    known = {stage.name: stage for stage in stages}
+    shares: dict[str, float] = {}
+    for text in wanted:
+        name, equals, share = text.partition("=")
+        if name not in known:
+            raise UnknownNameError("stage", name, known)
+        try:
+            shares[name] = float(share) if equals else known[name].share
+        except ValueError:
+            shares[name] = math.nan
+        if not (math.isfinite(shares[name]) and shares[name] > 0):
+            raise SettingsError(f"--stages {text}: {share!r} is no share; give a number above 0, as in look=0.1.")
+    return tuple(replace(stage, share=shares[stage.name]) for stage in stages if stage.name in shares)
 
 
 def stage_at(stages: Sequence[Stage], progress: float) -> tuple[int, float]:
