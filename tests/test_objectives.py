@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from nextstate.commands.pretrain import Config, objective_of
 from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.models import StateModel, build
 from nextstate.models.lite import Lite
@@ -154,6 +155,17 @@ def test_mixtures_are_weighted_sums() -> None:
 def test_objectives_and_weights_that_cannot_be_are_named(text: str, error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         build(spec(), "tiny", objective=text)
+
+
+def test_a_model_goes_on_with_the_objective_it_began_with(tmp_path: Path) -> None:
+    def chosen(start: Path | None = None, objective: str = "") -> str:
+        return objective_of(Config(data=tmp_path, out=tmp_path, init_from=start, objective=objective))
+
+    untold = save_pretrained(build(spec(), "tiny"), tmp_path / "untold", {})
+    latent = save_pretrained(make("latent"), tmp_path / "latent", {})
+    assert chosen() == "flow"
+    assert chosen(untold) == "pixel" and chosen(latent) == "latent"
+    assert chosen(untold, "flow") == "flow"
 
 
 def test_options_of_an_objective_belong_to_it() -> None:

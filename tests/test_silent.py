@@ -65,6 +65,18 @@ def test_every_stage_learns_from_windows_that_lack_commands_and_touch(way: str, 
             assert any(n.startswith("silent.inverse") for n in gradients) == (way == "latent")
 
 
+def test_a_batch_that_lacks_touch_altogether_teaches_no_spread_and_breaks_nothing() -> None:
+    model = make("labels", objective="flow")
+    batch = half_silent(model)
+    stage = next(stage for stage in model.stages if stage.name == "foresee")
+    recalled = model.windows_for(stage, {n: batch[n] for n in model.spec.modalities})
+    windows = {n: v.clone() for n, v in (recalled | {"action": batch["action"]}).items()}
+    windows["touch"][:] = torch.nan
+    windows[SILENT] = torch.ones_like(batch[SILENT])
+    found = stage.loss(model, windows, torch.Generator().manual_seed(0), 0.5)
+    assert torch.isfinite(found["loss"]) and found["spreading"] == 0
+
+
 def test_commands_of_silent_windows_change_nothing() -> None:
     model = make("labels")
     batch = half_silent(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 import torch
 
 from nextstate.data import Windows, open_cache
+from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.modalities import Proprio, Rgb
 from nextstate.models import StateModel, WorldModelSpec, build
 from nextstate.models.objectives.pixel import KEEN_SPREAD, hues, mixture, salience
-from nextstate.models.stages import Stage, stage_at
+from nextstate.models.stages import Stage, chosen, stage_at
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
 from nextstate.training.run import Run
@@ -79,6 +81,16 @@ def test_a_run_goes_through_its_stages_by_their_shares() -> None:
     assert stage_at(STAGES, 0.25) == (1, 0.0)
     assert stage_at(STAGES, 0.625) == (1, 0.5)
     assert stage_at(STAGES, 1.0) == (1, 1.0)
+
+
+def test_stages_are_chosen_and_given_other_shares() -> None:
+    assert chosen(STAGES, ["one", "two=1"]) == (STAGES[0], replace(STAGES[1], share=1.0))
+    assert chosen(STAGES, ["two"]) == STAGES[1:]
+    with pytest.raises(UnknownNameError, match="three"):
+        chosen(STAGES, ["one", "three=2"])
+    for share in ("0", "-1", "nan", "much", ""):
+        with pytest.raises(SettingsError, match="number above 0"):
+            chosen(STAGES, [f"two={share}"])
 
 
 @pytest.mark.parametrize("stop", [6, 9, 13, 16, 19])

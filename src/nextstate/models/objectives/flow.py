@@ -40,9 +40,11 @@ def foresee(
     off = strayed(truth, {n: v[:, chosen].detach() for n, v in central.items()}, model.vectors)
     # Of windows that lack a sense it is not known how far that strayed.
     whole = torch.stack([value.flatten(1).isfinite().all(dim=1) for value in off.values()]).all(dim=0)
-    off, memory, there = {n: v[whole] for n, v in off.items()}, span["memory"][whole], ahead.there[whole]
-    assert model.flow is not None
-    flowing, spreading = model.flow.losses(memory[:, chosen], off, there[:, chosen], generator)
+    flowing = spreading = torch.zeros((), device=model.device)
+    if whole.any():
+        off, memory, there = {n: v[whole] for n, v in off.items()}, span["memory"][whole], ahead.there[whole]
+        assert model.flow is not None
+        flowing, spreading = model.flow.losses(memory[:, chosen], off, there[:, chosen], generator)
     loss = weighed(parts) + FLOWING * flowing + SPREADING * spreading
     return {"loss": loss, **parts, "flowing": flowing, "spreading": spreading}
 
