@@ -59,6 +59,39 @@ def test_farther_takes_longer_and_the_way_leads_there(guide: Guide) -> None:
     assert (torch.cosine_similarity(commands[:, 0], towards) > 0.9).all()
 
 
+def test_members_learn_one_at_a_time_and_err_less_together_than_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    several = Guide(HeadShape(things=2, code=4, proprio=0, action=2, width=32, members=3))
+    optimiser, learned = Optimiser(several, 2e-3), set()
+    for step in range(240):
+        guide_loss(several, window(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
+        learning = {n.split(".")[0] for n, p in several.members.named_parameters() if p.grad is not None}
+        assert len(learning) == 1
+        learned |= learning
+        optimiser.step(1.0 - step / 240)
+    assert learned == {"0", "1", "2"}
+    batch = window(1000, size=256)
+    drawn = draw_stretches(batch, torch.Generator().manual_seed(0), 4, 16)
+    rows = torch.arange(256)
+    several = several.eval()
+    several.save(tmp_path)
+    again = Guide.load(tmp_path)
+
+    def missed(member: int | None) -> float:
+        with torch.no_grad():
+            commands = again(drawn.now, drawn.places, drawn.there, member=member)[1]
+        return float((commands[:, 0] - batch["action"][rows, drawn.first]).square().mean())
+
+    assert missed(None) < min(missed(member) for member in range(3))
+
+
+def test_a_guide_from_before_there_were_members_comes_back(guide: Guide) -> None:
+    before = {name.removeprefix("members.0."): value for name, value in guide.state_dict().items()}
+    again = Guide(guide.shape)
+    again.load_state_dict(before)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in guide.state_dict().items())
+
+
 def test_what_is_not_in_the_goal_does_not_matter(guide: Guide) -> None:
     state = {"places": torch.zeros(2, 2, 2), "codes": torch.zeros(2, 2, 4)}
     wanted = torch.tensor([[[0.1, 0.0], [0.0, 0.0]], [[0.1, 0.0], [0.7, -0.7]]])

@@ -34,6 +34,8 @@ class Config:
     looks: bool = False
     """Whether a guide sees what things look like in goals, such as how they are turned or how high, and the body's
     posture there, and not only where they are: for arms that lift and carry."""
+    members: int = 1
+    """How many guides learn, in the same time, whose opinions are averaged."""
     episodes: int = 0
     """Learn from the first so many training episodes; 0 for all."""
     minutes: float = 4.0
@@ -62,12 +64,15 @@ def main(argv: list[str]) -> int:
             raise UnknownNameError("head", name, HEADS)
     if not config.minutes > 0:
         raise SettingsError(f"--minutes {config.minutes}: it must be above 0.")
+    if config.members < 1:
+        raise SettingsError(f"--members {config.members}: at least one guide has to learn.")
     settle_threads()
     model, folder = from_pretrained(config.model), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),
         **({"looks": True, "learning": LOOKING} if config.looks else {}),
+        **({"members": config.members} if config.members > 1 else {}),
         "episodes": config.episodes,
         "minutes": config.minutes,
         "seed": config.seed,
@@ -81,7 +86,7 @@ def main(argv: list[str]) -> int:
         seen = Recollection.of(model, config.data, config.seed, progress, config.episodes, config.looks)
     for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
-            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks)
+            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks, config.members)
         path = head.save(folder)
         told = {key: round(value, 5) for key, value in errors.items()}
         record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings, "errors": told}

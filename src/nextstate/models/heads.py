@@ -40,6 +40,7 @@ class HeadShape:
     gist: int = 0
     looks: int = 0
     touch: int = 0
+    members: int = 1
 
 
 class Head(nn.Module):

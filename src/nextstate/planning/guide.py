@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,11 +64,36 @@ OUTSTRETCHED = 4.0
 """Standard deviations beyond which a posture is merely far from the one wanted."""
 
 
+class Opinion(nn.Module):
+    """One member's look at a state and a goal.
+
+    Args:
+        extra: length of what else is to be considered, as of `Gaze`.
+    """
+
+    def __init__(self, shape: HeadShape, extra: int) -> None:
+        super().__init__()
+        self.gaze = Gaze(shape, extra, shape.looks)
+        self.steps = nn.Linear(THOUGHT, 1)
+        self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
+        self.told = (shape.chunk, shape.action)
+
+    def forward(self, *seen: Any, like: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Steps ``(N,)`` and commands ``(N, chunk, A)``, as of `Guide.forward`; arguments as of `Gaze.forward`."""
+        thought = self.gaze(*seen, like=like)
+        commands = self.commands(thought).float().tanh().view(-1, *self.told)
+        return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
+
+
 class Guide(Head):
     """Looks at a state as a model believes it and at places where things are wanted.
 
     One that is shown more of a goal (`HeadShape.looks`) also sees how things are turned there and how high they are,
     and where the body is: its posture is read off the goal's picture, and compared with the one that is felt.
+
+    Several members (`HeadShape.members`) learn from other batches each and differ most where they know least, so their
+    mean errs less than any of them, and plans cannot please all with the error of one (deep ensembles,
+    Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474).
     """
 
     name = "guide"
@@ -76,9 +102,8 @@ class Guide(Head):
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
         self.posture = Posture(shape) if shape.looks and shape.proprio and shape.gist else None
-        self.gaze = Gaze(shape, (shape.proprio if self.posture else 0) + shape.touch, shape.looks)
-        self.steps = nn.Linear(THOUGHT, 1)
-        self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
+        extra = (shape.proprio if self.posture else 0) + shape.touch
+        self.members = nn.ModuleList(Opinion(shape, extra) for _ in range(shape.members))
         self.register_buffer("obeys", torch.zeros(shape.things))
         self.register_buffer("rests", torch.ones(shape.things))
 
@@ -113,13 +138,15 @@ class Guide(Head):
         How fast a body goes is what it was told just now, and who may copy himself does not look (de Haan et al. 2019,
         https://arxiv.org/abs/1905.11979).
         """
-        weight = self.gaze.feel.weight
-        kept = torch.ones(weight.shape[1], dtype=weight.dtype, device=weight.device)
-        times = 2 if self.posture is not None else 1
-        kept[: times * len(readings)] = 1 - readings.to(weight).repeat(times)
-        with torch.no_grad():
-            weight.mul_(kept)
-        weight.register_hook(lambda gradient: gradient * kept.to(gradient))  # type: ignore[no-untyped-call]
+        for name, weight in self.members.named_parameters():
+            if not name.endswith("gaze.feel.weight"):
+                continue
+            kept = torch.ones(weight.shape[1], dtype=weight.dtype, device=weight.device)
+            times = 2 if self.posture is not None else 1
+            kept[: times * len(readings)] = 1 - readings.to(weight).repeat(times)
+            with torch.no_grad():
+                weight.mul_(kept)
+            weight.register_hook(lambda gradient, kept=kept: gradient * kept.to(gradient))  # type: ignore[no-untyped-call]
 
     def read(self, wanted: Tensor, looks: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
         """What `forward` asks of a goal besides places ``(B, K, 2)``, out of what is seen there.
@@ -150,12 +177,14 @@ class Guide(Head):
         wanted: Tensor,
         there: Tensor,
         looks: Mapping[str, Tensor] | None = None,
+        member: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
 
         Args:
             state, wanted, there: as of `Gaze`.
             looks: what `read` says of the goal, ``(N, ...)``.
+            member: whose opinion is asked for; by default the mean of all.
         """
         looks, extra = looks or {}, []
         if self.posture is not None:
@@ -163,9 +192,19 @@ class Guide(Head):
             extra.append(bent.clamp(-OUTSTRETCHED, OUTSTRETCHED))
         if self.shape.touch:
             extra.append(state["touch"].float().flatten(1).clamp(-OUTSTRETCHED, OUTSTRETCHED))
-        thought = self.gaze(state, wanted, there, torch.cat(extra, dim=1) if extra else None, like=looks.get("codes"))
-        commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
-        return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
+        besides = torch.cat(extra, dim=1) if extra else None
+        asked = self.members if member is None else [self.members[member]]
+        opinions = [one(state, wanted, there, besides, like=looks.get("codes")) for one in asked]
+        steps, commands = (torch.stack(told).mean(dim=0) for told in zip(*opinions, strict=True))
+        return steps, commands
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Also takes weights from before there were several members."""
+        own = {
+            name if name.split(".")[0] not in ("gaze", "steps", "commands") else f"members.0.{name}": value
+            for name, value in state_dict.items()
+        }
+        return super().load_state_dict(own, *args, **kwargs)
 
 
 def obedience(places: Tensor, there: Tensor, action: Tensor) -> Tensor:
@@ -242,11 +281,14 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
     drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True, calm=CALM if guide.calm else 0.0)
     if guide.brings:
         drawn = replace(drawn, gap=homecoming(batch, drawn, guide.matters))
-    read = guide.read(drawn.places, drawn.looks)
-    steps, commands = guide(drawn.now, drawn.places, drawn.there, read)
+    read, count = guide.read(drawn.places, drawn.looks), guide.shape.members
+    member = None
+    if guide.training and count > 1:
+        member = int(torch.randint(count, (1,), generator=generator, device=generator.device))
+    steps, commands = guide(drawn.now, drawn.places, drawn.there, read, member)
     short = (drawn.gap - steps) / UNIT
     timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
-    counts = worth(guide, batch, drawn, read, steps) if guide.calm else None
+    counts = worth(guide, batch, drawn, read, steps, member) if guide.calm else None
     missed = commands_missed(commands, batch["action"], drawn, counts, KEPT if guide.brings else ARRIVED)
     loss, parts = timing + missed, {"timing": timing, "commands": missed}
     if guide.posture is not None:
@@ -257,17 +299,23 @@ def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Gener
 
 @torch.no_grad()
 def worth(
-    guide: Guide, batch: Mapping[str, Tensor], drawn: Stretch, read: Mapping[str, Tensor], steps: Tensor
+    guide: Guide,
+    batch: Mapping[str, Tensor],
+    drawn: Stretch,
+    read: Mapping[str, Tensor],
+    steps: Tensor,
+    member: int | None = None,
 ) -> Tensor:
     """How much what was done in each window counts, ``(B,)``: by the time that it saved within `LATER` steps.
 
     Args:
         drawn: two instants of each window. read: of the goal, as of `Guide.read`. steps: that it takes from the first.
+        member: in whose opinion.
     """
     passed = drawn.gap.clamp_max(LATER)
     rows = torch.arange(len(passed), device=passed.device)
     later = {name: batch[name][rows, drawn.first + passed] for name in drawn.now}
-    left = guide(later, drawn.places, drawn.there, read)[0] * (passed < drawn.gap)
+    left = guide(later, drawn.places, drawn.there, read, member)[0] * (passed < drawn.gap)
     saved: Tensor = steps - left - passed
     return (HURRY * saved).clamp(-2 * MOST, MOST).exp()
 

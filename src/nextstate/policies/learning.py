@@ -151,13 +151,20 @@ class Still:
 
 
 def learn(
-    name: str, seen: Recollection, seconds: float, seed: int = 0, show: Show | None = None, looks: bool = False
+    name: str,
+    seen: Recollection,
+    seconds: float,
+    seed: int = 0,
+    show: Show | None = None,
+    looks: bool = False,
+    members: int = 1,
 ) -> tuple[Head, dict[str, float]]:
     """A head of that name (see `HEADS`), and its errors on episodes that it did not learn from.
 
     Args:
         looks: whether a guide sees what things look like in goals, besides where they are.
         show: told how many of how many seconds have passed.
+        members: of a guide, whose opinions are averaged; they share the time.
     """
     kind, loss_of = HEADS[name]
     looks = looks and kind is Guide
@@ -170,6 +177,8 @@ def learn(
     if looks:
         touch = seen.train.arrays.get("touch")
         shape = replace(shape, looks=shape.code, touch=0 if touch is None else int(np.prod(touch.shape[1:])))
+    if kind is Guide:
+        shape = replace(shape, members=members)
     head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
