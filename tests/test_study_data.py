@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,7 +116,15 @@ def test_bad_options_are_refused_before_anything_is_made(tmp_path: Path, capsys:
         (["--scenes", "4000"], "--scenes"),
         (["--some", "2000"], "--some"),
         (["--data", "push=nowhere"], "nowhere"),
+        (["--objective", "pixels"], "pixels"),
     ):
         assert main(["study", "data", *options, *out]) == 2 and named in capsys.readouterr().err
     assert not (tmp_path / "study").exists()
     assert replace(DESIGN, minutes=1.0).cost(tmp_path, 2) < DESIGN.cost(tmp_path, 2)
+
+
+def test_cells_of_another_objective_are_not_taken_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = tmp_path / "data.json"
+    known.write_text(json.dumps({"settings": {"world": "push"}, "cells": []}), encoding="utf-8")
+    options = ["--smoke", "--known", str(known), "--out", str(tmp_path / "study")]
+    assert main(["study", "data", *options]) == 2 and "--objective pixel" in capsys.readouterr().err

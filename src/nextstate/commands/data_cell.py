@@ -16,9 +16,6 @@ PICTURES = ("rgb", "depth", "motion")
 OWN = ("same", "latent")
 """Kinds of silent video that come from the same dataset."""
 
-OBJECTIVE = "pixel"
-"""That all cells are trained with: the one of those that were measured first, so that they can be compared."""
-
 INFERRED = 128
 """Windows on which inferred actions are compared with commands."""
 
@@ -37,7 +34,7 @@ def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Path | None
 
     home = grid.path_of(config.out, cell).parent
     try:
-        _train(design, cell, labelled, silent, home / "run", config.preset)
+        _train(design, cell, labelled, silent, home / "run", config)
     except DivergenceError as error:
         grid.keep(config.out, cell, "diverged", why=str(error))
         print(f"{cell.name} diverged: {error}")
@@ -53,12 +50,12 @@ def measure_cell(design: Design, cell: Cell, labelled: Path, silent: Path | None
     grid.keep(config.out, cell, "done", **facts)
 
 
-def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run: Path, preset: str) -> None:
+def _train(design: Design, cell: Cell, labelled: Path, silent: Path | None, run: Path, config: Config) -> None:
     from nextstate.commands import pretrain
 
-    command = ["--data", str(labelled), "--out", str(run), "--preset", preset, "--seed", str(cell.seed)]
-    command += ["--name", f"{cell.world}-{preset}", "--no-tensorboard", "--minutes", f"{design.minutes:g}"]
-    command += ["--objective", OBJECTIVE]
+    command = ["--data", str(labelled), "--out", str(run), "--preset", config.preset, "--seed", str(cell.seed)]
+    command += ["--name", f"{cell.world}-{config.preset}", "--no-tensorboard", "--minutes", f"{design.minutes:g}"]
+    command += ["--objective", config.objective]
     command += ["--episodes", f"0:{cell.episodes}"]
     if silent is not None:
         command += ["--silent", str(silent), "--silent-modalities", *PICTURES]

@@ -22,6 +22,9 @@ FREE = ("out", "cell", "workers", "data", "known", "said")
 CHOICES = ("arms", "worlds", "seeds", "budget", "shares", "silent", "scenes", "policies")
 """Options that say which cells there are, and not how one is made."""
 
+UNNOTED = {"objective": "pixel"}
+"""Options that results did not note before they could be chosen, and what they were."""
+
 
 class Config(Protocol):
     """What the options of such a study hold; a dataclass."""
@@ -109,7 +112,7 @@ def adopted(config: Config, design: Grid) -> None:
         return
     try:
         results = json.loads(config.known.read_text(encoding="utf-8"))
-        before, _ = results["settings"], results["cells"]
+        before, _ = {**UNNOTED, **results["settings"]}, results["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"--known {config.known}: no results of a study with cells ({error}).") from None
     now = settings_of(config, design)

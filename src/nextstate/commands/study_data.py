@@ -75,6 +75,8 @@ class Config:
     """Of the suite."""
     preset: str = "small"
     """Size of the models."""
+    objective: str = "flow"
+    """What they minimise, see `nextstate pretrain`."""
     known: Path | None = None
     """Results of this study made before, such as results/study/data.json: their cells are not made again."""
     workers: int = 0
@@ -130,6 +132,7 @@ def run(argv: list[str]) -> int:
 def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used, before anything is made."""
     from nextstate.errors import SettingsError, UnknownNameError
+    from nextstate.models.objectives import OBJECTIVES, parse_weights
     from nextstate.models.world_model import PRESETS
     from nextstate.studies.grid import parse_time
 
@@ -137,6 +140,7 @@ def check(config: Config) -> None:
         raise UnknownNameError("world of this study", config.world, OTHERS)
     if config.preset not in PRESETS:
         raise UnknownNameError("preset", config.preset, PRESETS)
+    parse_weights(config.objective, OBJECTIVES)
     given(config.data)
     if not config.shares or not all(0 < share <= 1 for share in config.shares):
         raise SettingsError(f"--shares {' '.join(map(str, config.shares))}: give shares above 0 and up to 1.")
