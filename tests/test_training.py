@@ -290,6 +290,19 @@ def test_muon_learns_in_all_directions_and_is_spared_what_is_not_finite() -> Non
     assert all(torch.equal(value, other.state()[name]) for name, value in optimiser.state().items())
 
 
+def test_muon_learns_alike_whichever_way_a_matrix_lies() -> None:
+    module = nn.ModuleDict({"wide": nn.Linear(24, 8, bias=False), "tall": nn.Linear(8, 24, bias=False)})
+    wide, tall = module["wide"].weight, module["tall"].weight
+    with torch.no_grad():
+        tall.copy_(wide.T)
+    optimiser = Optimiser(module, lr=0.1)
+    for step in range(3):
+        wide.grad = torch.randn(8, 24, generator=torch.Generator().manual_seed(step))
+        tall.grad = wide.grad.T.clone()
+        optimiser.step(1.0)
+    assert torch.equal(tall, wide.T)
+
+
 def test_the_average_covers_the_same_share_however_often_it_is_updated() -> None:
     assert exponent_of(0.05) == pytest.approx(16.97, abs=0.01)  # the paper's own pairing
     found = []

@@ -42,7 +42,8 @@ class Muon:
         self.momentum = {name: torch.zeros_like(p) for name, p in self._parameters.items()}
         alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
         for name, parameter in self._parameters.items():
-            alike[tuple(parameter.flatten(1).shape)].append(name)
+            # Small matrices take as long as how many calls are made for them, and may as well lie down together.
+            alike[tuple(sorted(parameter.flatten(1).shape))].append(name)
         self._alike = list(alike.items())
 
     @torch.no_grad()
@@ -54,7 +55,7 @@ class Muon:
             sound: 1, or 0 if a gradient is not finite: then nothing changes.
         """
         rate = self.lr * factor
-        for (rows, columns), names in self._alike:
+        for (_, longer), names in self._alike:
             moved = [name for name in names if self._parameters[name].grad is not None]
             if not moved:
                 continue
@@ -65,11 +66,16 @@ class Muon:
                 gradient = torch.nan_to_num(gradient * shrink, 0.0, 0.0, 0.0)
                 momentum = self.momentum[name]
                 momentum += (1 - MOMENTUM) * sound * (gradient - momentum)
-                pulls.append(gradient.lerp(momentum, MOMENTUM).flatten(1))
-            steps = orthogonal(torch.stack(pulls)) * (LIKE_ADAM * max(rows, columns) ** 0.5 * rate * sound)
+                pulls.append(_lying(gradient.lerp(momentum, MOMENTUM).flatten(1)))
+            steps = orthogonal(torch.stack(pulls)) * (LIKE_ADAM * longer**0.5 * rate * sound)
             for name, step in zip(moved, steps, strict=True):
                 parameter = self._parameters[name]
-                parameter.mul_(1 - rate * self.weight_decay * sound).sub_(step.view(parameter.shape))
+                turned = step if parameter.shape[0] == step.shape[0] else step.mT
+                parameter.mul_(1 - rate * self.weight_decay * sound).sub_(turned.reshape(parameter.shape))
+
+
+def _lying(matrix: Tensor) -> Tensor:
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
 
 
 def suits(parameter: nn.Parameter) -> bool:
@@ -78,16 +84,19 @@ def suits(parameter: nn.Parameter) -> bool:
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The orthogonal matrices nearest to `matrices` ``(N, R, C)``, about: singular values 0.7 to 1.2 instead of 1."""
-    tall = matrices.shape[1] > matrices.shape[2]
-    found = (matrices.mT if tall else matrices).bfloat16()
+    """The orthogonal matrices nearest to `matrices` ``(N, R, C)``, about: singular values 0.7 to 1.2 instead of 1.
+
+    Fewer operations for R not above C.
+    """
+    found = matrices.bfloat16()
     found = found / (found.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = QUINTIC
     for _ in range(ROUNDS):
         gram = found @ found.mT
-        found = a * found + (b * gram + c * gram @ gram) @ found
-    turned: Tensor = found.mT if tall else found
-    return turned.float()
+        powers = (gram @ gram).mul_(c).add_(gram, alpha=b)
+        found = (powers @ found).add_(found, alpha=a)
+    steps: Tensor = found.float()
+    return steps
 
 
 def split_by_suiting(named: Mapping[str, nn.Parameter]) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:

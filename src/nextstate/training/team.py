@@ -8,7 +8,7 @@ gradients are averaged and whatever is decided by the clock is told by the leade
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -97,23 +97,26 @@ class Team:
     def average(self, module: nn.Module, values: Tensor) -> Tensor:
         """Gradients of `module` become means over the team, and so do `values` ``(V,)``, which are returned.
 
-        A parameter learns if it does anywhere. All of it goes round in one message.
+        A parameter learns if it does anywhere. What does is told first, in a short message, and all of it, in most
+        stages a fifth of the whole, goes round in a second one.
         """
         if self.size == 1:
             return values
         learning = [p for p in module.parameters() if p.requires_grad]
         has = torch.tensor([p.grad is not None for p in learning], dtype=torch.float32, device=values.device)
-        parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in learning]
-        message = torch.cat([values.detach().float(), has, *(part.float().reshape(-1) for part in parts)])
+        mean, anywhere = self._mean([values.detach().float(), has])
+        used = [p for p, learns in zip(learning, anywhere.tolist(), strict=True) if learns]
+        for parameter, gradient in zip(used, self._mean([_gradient(p) for p in used]), strict=True):
+            # Kernels of optimisers want gradients laid out as parameters are.
+            parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient.view(parameter.shape))
+        return mean
+
+    def _mean(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Means over the team of flat tensors, which go round in one message."""
+        message = torch.cat(list(parts))
         dist.all_reduce(message)
         message /= self.size
-        sizes = [len(values), len(has), *(p.numel() for p in learning)]
-        mean, shared, *found = torch.split(message, sizes)
-        for parameter, anywhere, gradient in zip(learning, shared.tolist(), found, strict=True):
-            if anywhere:
-                # Kernels of optimisers want gradients laid out as parameters are.
-                parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient.view(parameter.shape))
-        return mean
+        return list(torch.split(message, [len(part) for part in parts]))
 
     def gathered(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Arrays of which each process filled its part, with zeros elsewhere, are filled wholly, in place."""
@@ -139,6 +142,14 @@ class Part:
     def batch(self, step: int, size: int) -> Mapping[str, np.ndarray]:
         """`size` windows in all of the team are ``size / team`` here, at least one."""
         return self.source.batch(step * self.size + self.rank, max(size // self.size, 1))
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    return (
+        torch.zeros(parameter.numel(), device=parameter.device)
+        if parameter.grad is None
+        else parameter.grad.float().reshape(-1)
+    )
 
 
 @contextmanager
