@@ -86,6 +86,48 @@ def test_a_probe_learns_what_is_linear_and_nothing_else() -> None:
     assert good > 0.85 and none < 0.65
 
 
+def hiding(snapshots: int = 80, branches: int = 3) -> Cases:
+    """Scenes of `occlude` whose right half a screen hides; a plan's first command pushes everything there or back."""
+    world, rng = WORLDS["occlude"], np.random.default_rng(0)
+    groups, size = group_indices(world), sum(len(names) for names in world.outcome_groups.values())
+    group = np.repeat(np.arange(snapshots), branches)
+    plan = rng.uniform(-1, 1, (len(group), 6, 2)).astype(np.float32)
+    here = (rng.random((snapshots, 3)) < 0.7)[group]
+    places = (rng.uniform(-0.2, 0.2, (snapshots, 3, 2)))[group] * here[..., None]
+
+    def outcome(moved: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(group), size))
+        at = places + moved[:, None, None] * np.array([1.0, 0.0]) * here[..., None]
+        found[:, groups["objects"]] = at.reshape(len(group), -1)
+        found[:, groups["hidden"]] = here & (at[..., 0] > 0)
+        return found
+
+    ahead = np.stack([outcome(step * plan[:, 0, 0]) for step in np.linspace(0, 0.2, 6)], axis=1)
+    none = np.zeros((len(group), len(world.events)), bool)
+    return Cases(world, group, plan, outcome(np.zeros(len(group))), ahead, none, np.repeat(none[:, None], 6, axis=1))
+
+
+def test_what_the_screen_hides_is_asked_about_and_is_not_what_is_absent() -> None:
+    given = hiding()
+    asked = make_questions(given, np.random.default_rng(0))
+    topics = np.array([asked.askers[number].topic for number in asked.which])
+    assert {"behind", "vanishes", "emerges", "moves unseen", "colour", "count", "relation"} <= set(topics)
+    assert (asked.answered_in(given) == asked.answer).all()
+    behind = topics == "behind"
+    assert asked.answer[behind].mean() == 0.5
+    # The instant decides, so it is asked once of each, and one to whom things out of sight are gone cannot tell.
+    for number in np.unique(asked.which[behind]):
+        groups = given.group[asked.case[asked.which == number]]
+        assert len(groups) == len(np.unique(groups))
+    groups = group_indices(given.world)
+    forgetful = given.before.copy()
+    hidden = np.repeat(forgetful[:, groups["hidden"]] > 0, 2, axis=1)
+    forgetful[:, groups["objects"]] *= ~hidden
+    forgetful[:, groups["hidden"]] = 0
+    told = asked.answered_in(given.imagined(given.outcomes, given.events, forgetful))
+    assert (told[behind] == asked.answer[behind]).mean() == 0.5
+
+
 def test_worlds_nobody_asks_about_say_so() -> None:
     given = cases(4)
     with pytest.raises(UnknownNameError, match="drop"):

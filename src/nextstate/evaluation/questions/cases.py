@@ -85,12 +85,17 @@ Ask = Callable[[Cases], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Asker:
-    """One exact question."""
+    """One exact question.
+
+    Args:
+        planned: of physics, whether what is planned decides the answer; else the instant does, as in knowledge.
+    """
 
     kind: Kind
     topic: str
     text: str
     ask: Ask
+    planned: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from nextstate.errors import UnknownNameError
-from nextstate.evaluation.questions.cases import Asker, Cases, Kind, Questions
+from nextstate.evaluation.questions.cases import Asker, Cases, Questions
+from nextstate.evaluation.questions.occlude import about_occlude
 from nextstate.evaluation.questions.push import about_push
 from nextstate.evaluation.questions.spill import about_spill
 
-ASKERS: Mapping[str, Callable[[], list[Asker]]] = {"push": about_push, "spill": about_spill}
+ASKERS: Mapping[str, Callable[[], list[Asker]]] = {
+    "push": about_push,
+    "spill": about_spill,
+    "occlude": about_occlude,
+}
 """World -> what can be asked about it. Another world is a file like theirs, and a line here."""
 
 
@@ -35,7 +40,8 @@ def make_questions(cases: Cases, rng: np.random.Generator, most: int = 200) -> Q
     which, case, answer = [], [], []
     for number, asker in enumerate(askers):
         can, yes = asker.ask(cases)
-        chosen = _balanced(np.flatnonzero(can & yes), np.flatnonzero(can & ~yes), cases.group, asker.kind, rng, most)
+        planned = asker.kind == "physics" and asker.planned
+        chosen = _balanced(np.flatnonzero(can & yes), np.flatnonzero(can & ~yes), cases.group, planned, rng, most)
         which += [number] * len(chosen)
         case += chosen.tolist()
         answer += yes[chosen].tolist()
@@ -43,13 +49,13 @@ def make_questions(cases: Cases, rng: np.random.Generator, most: int = 200) -> Q
 
 
 def _balanced(
-    yes: np.ndarray, no: np.ndarray, group: np.ndarray, kind: Kind, rng: np.random.Generator, most: int
+    yes: np.ndarray, no: np.ndarray, group: np.ndarray, planned: bool, rng: np.random.Generator, most: int
 ) -> np.ndarray:
     yes, no = rng.permutation(yes), rng.permutation(no)
     # About an instant one question is enough, however many plans there are.
     yes, no = yes[np.unique(group[yes], return_index=True)[1]], no[np.unique(group[no], return_index=True)[1]]
     shared = np.intersect1d(group[yes], group[no])
-    if kind == "physics" and len(np.unique(group)) < len(group):
+    if planned and len(np.unique(group)) < len(group):
         yes, no = (side[np.searchsorted(group[side], shared)] for side in (yes, no))
         kept = rng.permutation(len(shared))[: most // 2]
         return np.concatenate([yes[kept], no[kept]])

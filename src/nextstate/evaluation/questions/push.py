@@ -7,18 +7,9 @@ from itertools import permutations
 import numpy as np
 
 from nextstate.evaluation.questions.cases import Ask, Asker, Cases, Kind, happens
+from nextstate.evaluation.questions.things import CLEAR, DIRECTIONS, farther, further, goes, moves, there
 from nextstate.evaluation.suite import group_indices
 from nextstate.worlds.scene import COLOURS
-
-MOVES = 0.03
-"""Metres from which a thing counts as moved; below a third of it, as not."""
-
-CLEAR = 0.04
-"""Metres by which places must differ before anyone asks which is further left."""
-
-
-def _there(cases: Cases, slot: int) -> np.ndarray:
-    return np.asarray(np.abs(cases.places(cases.before)[:, slot]).sum(axis=1) > 0)
 
 
 def _box(cases: Cases, slot: int) -> np.ndarray:
@@ -27,11 +18,11 @@ def _box(cases: Cases, slot: int) -> np.ndarray:
 
 
 def _is_there(slot: int) -> Ask:
-    return lambda cases: (np.ones(len(cases), bool), _there(cases, slot))
+    return lambda cases: (np.ones(len(cases), bool), there(cases, slot))
 
 
 def _is_box(slot: int) -> Ask:
-    return lambda cases: (_there(cases, slot), _box(cases, slot))
+    return lambda cases: (there(cases, slot), _box(cases, slot))
 
 
 def _are(count: int) -> Ask:
@@ -42,20 +33,11 @@ def _are(count: int) -> Ask:
     return ask
 
 
-def _further(one: int, other: int, axis: int, sign: float) -> Ask:
-    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        places = cases.places(cases.before)
-        gap = sign * (places[:, one, axis] - places[:, other, axis])
-        return _there(cases, one) & _there(cases, other) & (np.abs(gap) > CLEAR), gap > 0
-
-    return ask
-
-
 def _fits(one: int, other: int) -> Ask:
     """Whether a sentence about both shapes fits: a box and a disc."""
 
     def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        return _there(cases, one) & _there(cases, other), _box(cases, one) & ~_box(cases, other)
+        return there(cases, one) & there(cases, other), _box(cases, one) & ~_box(cases, other)
 
     return ask
 
@@ -66,7 +48,7 @@ def _ends_further(one: int, other: int) -> Ask:
     def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
         places = cases.places(cases.outcomes[:, -1])
         gap = places[:, other, 0] - places[:, one, 0]
-        return _there(cases, one) & _there(cases, other) & (np.abs(gap) > CLEAR / 2), gap > 0
+        return there(cases, one) & there(cases, other) & (np.abs(gap) > CLEAR / 2), gap > 0
 
     return ask
 
@@ -82,39 +64,9 @@ def _turns(slot: int) -> Ask:
             np.linalg.norm(start, axis=-1) * np.linalg.norm(end, axis=-1), 1e-6
         )
         degrees = np.rad2deg(np.arccos(np.clip(cosine, -1, 1))) / 2
-        return _there(cases, slot) & _box(cases, slot) & ((degrees > 10) | (degrees < 3)), degrees > 6
+        return there(cases, slot) & _box(cases, slot) & ((degrees > 10) | (degrees < 3)), degrees > 6
 
     return ask
-
-
-def _moves(slot: int) -> Ask:
-    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        went = np.linalg.norm(cases.places(cases.outcomes[:, -1]) - cases.places(cases.before), axis=-1)[:, slot]
-        return _there(cases, slot) & ((went > MOVES) | (went < MOVES / 3)), went > MOVES / 2
-
-    return ask
-
-
-def _goes(slot: int, axis: int, sign: float) -> Ask:
-    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        went = sign * (cases.places(cases.outcomes[:, -1]) - cases.places(cases.before))[:, slot, axis]
-        return _there(cases, slot) & (np.abs(went) > MOVES), went > 0
-
-    return ask
-
-
-def _farther(one: int, other: int) -> Ask:
-    """Which goes farther: clear cases only."""
-
-    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
-        went = np.linalg.norm(cases.places(cases.outcomes[:, -1]) - cases.places(cases.before), axis=-1)
-        gap = went[:, one] - went[:, other]
-        return _there(cases, one) & _there(cases, other) & (np.abs(gap) > MOVES), gap > 0
-
-    return ask
-
-
-DIRECTIONS = {"left": (0, -1.0), "right": (0, 1.0), "away": (1, 1.0), "closer": (1, -1.0)}
 
 
 def about_push() -> list[Asker]:
@@ -127,10 +79,10 @@ def about_push() -> list[Asker]:
     for slot, colour in enumerate(COLOURS):
         add("knowledge", "colour", f"is there a {colour} object?", _is_there(slot))
         add("knowledge", "shape", f"is the {colour} object a box?", _is_box(slot))
-        add("physics", "moves", f"does the {colour} object move?", _moves(slot))
+        add("physics", "moves", f"does the {colour} object move?", moves(slot))
         add("physics", "turns", f"does the {colour} object turn?", _turns(slot))
         for way, (axis, sign) in DIRECTIONS.items():
-            add("physics", "direction", f"does the {colour} object go {way}?", _goes(slot, axis, sign))
+            add("physics", "direction", f"does the {colour} object go {way}?", goes(slot, axis, sign))
     for count in range(1, len(COLOURS) + 1):
         add("knowledge", "count", f"are there {count} objects?", _are(count))
     for one, other in permutations(range(len(COLOURS)), 2):
@@ -139,14 +91,14 @@ def about_push() -> list[Asker]:
             "knowledge",
             "relation",
             f"is the {names[0]} object left of the {names[1]} one?",
-            _further(one, other, 0, -1),
+            further(one, other, 0, -1),
         )
         add("knowledge", "fits", f"does this fit: a {names[0]} box and a {names[1]} disc?", _fits(one, other))
         add(
             "physics",
             "farther",
             f"does the {names[0]} object go farther than the {names[1]} one?",
-            _farther(one, other),
+            farther(one, other),
         )
         add(
             "physics",
