@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from nextstate.commands.pretrain import BEST
 from nextstate.data.storage import write_json
 from nextstate.models import Beliefs, StateModel, WorldModelSpec, build
 from nextstate.models.protocol import History
@@ -112,7 +113,8 @@ def main() -> int:
     threads, device = settle_threads(options.threads), choose_device("cpu")
     dtype = choose_dtype("auto", device)
     world = make_world(options.world)
-    model = build(WorldModelSpec("bench", world.state_spec, world.action_size, 10.0, 4, 16), options.preset)
+    spec = WorldModelSpec("bench", world.state_spec, world.action_size, 10.0, 4, 16)
+    model = build(spec, options.preset, objective=BEST)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     peak = measure_peak(device, dtype, seconds=2.0)
     figures = {

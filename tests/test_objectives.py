@@ -164,6 +164,9 @@ def test_a_model_goes_on_with_the_objective_it_began_with(tmp_path: Path) -> Non
     untold = save_pretrained(build(spec(), "tiny"), tmp_path / "untold", {})
     latent = save_pretrained(make("latent"), tmp_path / "latent", {})
     assert chosen() == "flow"
+    (tmp_path / "config.json").write_text('{"options": {}}', encoding="utf-8")
+    assert chosen() == "pixel", "a run that began when there was another default goes on with it"
+    (tmp_path / "config.json").unlink()
     assert chosen(untold) == "pixel" and chosen(latent) == "latent"
     assert chosen(untold, "flow") == "flow"
 

@@ -16,7 +16,7 @@ from nextstate.errors import SettingsError, UnknownNameError
 from nextstate.modalities import Proprio, Rgb
 from nextstate.models import StateModel, WorldModelSpec, build
 from nextstate.models.objectives.pixel import KEEN_SPREAD, hues, mixture, salience
-from nextstate.models.stages import Stage, chosen, stage_at
+from nextstate.models.stages import Stage, chosen_stages, stage_at
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
 from nextstate.training.run import Run
@@ -84,13 +84,15 @@ def test_a_run_goes_through_its_stages_by_their_shares() -> None:
 
 
 def test_stages_are_chosen_and_given_other_shares() -> None:
-    assert chosen(STAGES, ["one", "two=1"]) == (STAGES[0], replace(STAGES[1], share=1.0))
-    assert chosen(STAGES, ["two"]) == STAGES[1:]
+    assert chosen_stages(STAGES, ["one", "two=1"]) == (STAGES[0], replace(STAGES[1], share=1.0))
+    assert chosen_stages(STAGES, ["two"]) == STAGES[1:]
     with pytest.raises(UnknownNameError, match="three"):
-        chosen(STAGES, ["one", "three=2"])
+        chosen_stages(STAGES, ["one", "three=2"])
+    with pytest.raises(SettingsError, match="named twice"):
+        chosen_stages(STAGES, ["one", "one=2"])
     for share in ("0", "-1", "nan", "much", ""):
         with pytest.raises(SettingsError, match="number above 0"):
-            chosen(STAGES, [f"two={share}"])
+            chosen_stages(STAGES, [f"two={share}"])
 
 
 @pytest.mark.parametrize("stop", [6, 9, 13, 16, 19])

@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from nextstate.cli import main
+from nextstate.commands.grid import settled
+from nextstate.commands.study_data import Config
+from nextstate.errors import SettingsError
 from nextstate.reports.amounts import data_page
 from nextstate.studies import data, grid
 from nextstate.studies.data import Cell, Design
@@ -128,3 +131,15 @@ def test_cells_of_another_objective_are_not_taken_over(tmp_path: Path, capsys: p
     known.write_text(json.dumps({"settings": {"world": "push"}, "cells": []}), encoding="utf-8")
     options = ["--smoke", "--known", str(known), "--out", str(tmp_path / "study")]
     assert main(["study", "data", *options]) == 2 and "--objective pixel" in capsys.readouterr().err
+
+
+def test_a_study_from_before_objectives_could_be_chosen_goes_on(tmp_path: Path) -> None:
+    config = Config(out=tmp_path, objective="pixel")
+    settled(config, DESIGN, 2)
+    path = tmp_path / "settings.json"
+    before = json.loads(path.read_text(encoding="utf-8"))
+    del before["asked"]["objective"]
+    path.write_text(json.dumps(before), encoding="utf-8")
+    assert settled(config, DESIGN, 2).minutes == DESIGN.minutes
+    with pytest.raises(SettingsError, match="other --objective"):
+        settled(replace(config, objective="flow"), DESIGN, 2)

@@ -295,13 +295,14 @@ def test_muon_learns_alike_whichever_way_a_matrix_lies() -> None:
     wide, tall = module["wide"].weight, module["tall"].weight
     with torch.no_grad():
         tall.copy_(wide.T)
+    before = wide.detach().clone()
     optimiser = Optimiser(module, lr=0.1)
     for step in range(3):
         wide.grad = torch.randn(8, 24, generator=torch.Generator().manual_seed(step))
         tall.grad = wide.grad.T.clone()
         module["wide"].bias.grad, module["tall"].bias.grad = torch.zeros(8), torch.zeros(24)
         optimiser.step(1.0)
-    assert torch.equal(tall, wide.T)
+    assert torch.equal(tall, wide.T) and not torch.equal(wide, before)
 
 
 def test_the_average_covers_the_same_share_however_often_it_is_updated() -> None:

@@ -73,6 +73,7 @@ def windows(seconds: float) -> Figures:
 
 def training(seconds: float) -> Figures:
     """The training loop of `nextstate pretrain` on recorded windows, everything included but checkpoints."""
+    from nextstate.commands.pretrain import BEST
     from nextstate.models import WorldModelSpec, build
     from nextstate.training.loop import Trainer
     from nextstate.training.run import Run
@@ -82,7 +83,7 @@ def training(seconds: float) -> Figures:
     for name, modalities in SENSES.items():
         data = dataset()
         spec = WorldModelSpec("bench", {m: data.state_spec[m] for m in modalities}, 2, data.hz, 4, 12)
-        model = build(spec, "small")
+        model = build(spec, "small", objective=BEST)
         settings = TrainingSettings(minutes=seconds / 120, validation_windows=0, tensorboard=False)
         run_folder = Run(Path(tempfile.mkdtemp()) / "run", {"training": settings.to_dict()})
         windows = Windows(data, spec.context + spec.horizon, "all", modalities=modalities)

@@ -83,8 +83,9 @@ def settled(config: Any, design: G, workers: int) -> G:
     path = config.out / "settings.json"
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
-        if before["asked"] != asked:
-            changed = ", ".join(f"--{n.replace('_', '-')}" for n in asked if before["asked"].get(n) != asked[n])
+        known = {**{n: value for n, value in UNNOTED.items() if n in asked}, **before["asked"]}
+        if known != asked:
+            changed = ", ".join(f"--{n.replace('_', '-')}" for n in asked if known.get(n) != asked[n])
             raise SettingsError(f"{config.out} holds a study with other {changed}; give the same, or another --out.")
         return replace(design, minutes=before["minutes"])
     if config.budget:

@@ -55,6 +55,7 @@ def main(argv: list[str]) -> int:
     from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.models.folders import checksum, folder_of
     from nextstate.models.pretrained import WEIGHTS, from_pretrained
+    from nextstate.planning import Guide
     from nextstate.policies.learning import HEADS, Recollection, learn
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
@@ -66,19 +67,24 @@ def main(argv: list[str]) -> int:
         raise SettingsError(f"--minutes {config.minutes}: it must be above 0.")
     if config.members < 1:
         raise SettingsError(f"--members {config.members}: at least one guide has to learn.")
+    if config.members > 1 and Guide.name not in config.heads:
+        raise SettingsError(f"--members {config.members} are guides; add guide to --heads, or leave --members out.")
     settle_threads()
     model, folder = from_pretrained(config.model), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "data": str(config.data),
         **({"looks": True, "learning": LOOKING} if config.looks else {}),
-        **({"members": config.members} if config.members > 1 else {}),
         "episodes": config.episodes,
         "minutes": config.minutes,
         "seed": config.seed,
         "weights": checksum(folder_of(config.model) / WEIGHTS),
     }
-    missing = [name for name in config.heads if not learned_before(HEADS[name][0], folder, settings)]
+
+    def settings_of(name: str) -> dict[str, object]:
+        return {**settings, "members": config.members} if name == Guide.name and config.members > 1 else settings
+
+    missing = [name for name in config.heads if not learned_before(HEADS[name][0], folder, settings_of(name))]
     if not missing:
         print(f"all of {', '.join(config.heads)} were learned with these settings; they lie in {folder}")
         return 0
@@ -89,7 +95,7 @@ def main(argv: list[str]) -> int:
             head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks, config.members)
         path = head.save(folder)
         told = {key: round(value, 5) for key, value in errors.items()}
-        record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings, "errors": told}
+        record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings_of(name), "errors": told}
         write_json(path.with_suffix(".json"), record)
         shown = ", ".join(f"{key} {value:g}" for key, value in told.items())
         print(f"{name}: on episodes held out {shown}; {path}")

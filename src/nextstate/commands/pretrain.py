@@ -233,7 +233,7 @@ def make_model(config: Config, cache: Cache, silent: Cache | None = None) -> Tra
 
     from nextstate.models import WorldModelSpec, build
     from nextstate.models.pretrained import load_into, read_config, spec_from_dict
-    from nextstate.models.stages import chosen
+    from nextstate.models.stages import chosen_stages
 
     name = name_of(config, cache)
     modalities = dict(cache.state_spec)
@@ -252,7 +252,7 @@ def make_model(config: Config, cache: Cache, silent: Cache | None = None) -> Tra
         if fresh:
             print(f"{len(fresh)} parameters start fresh, among them {', '.join(fresh[:3])}")
     if config.stages:
-        model.stages = chosen(model.stages, config.stages)  # type: ignore[misc]
+        model.stages = chosen_stages(model.stages, config.stages)  # type: ignore[misc]
     return model
 
 
@@ -289,12 +289,14 @@ def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dic
 
 
 def objective_of(config: Config) -> str:
-    """The objective asked for, else that of the model to start from, else `BEST`."""
+    """The objective asked for, else that of the model to start from or of the run to go on with, else `BEST`."""
     from nextstate.models.pretrained import read_config
+    from nextstate.training.run import options_of_run
 
-    if config.objective or config.init_from is None:
-        return config.objective or BEST
-    return str(read_config(config.init_from)["options"].get("objective", UNTOLD))
+    if config.objective:
+        return config.objective
+    begun = read_config(config.init_from)["options"] if config.init_from else options_of_run(config.out)
+    return BEST if begun is None else str(begun.get("objective", UNTOLD))
 
 
 def parse_options(options: tuple[str, ...]) -> dict[str, Any]:

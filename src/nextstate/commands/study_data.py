@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nextstate.commands.grid import adopted, announce, given, one_cell, run_cells, settings_of, settled
+from nextstate.commands.pretrain import BEST
 
 if TYPE_CHECKING:
     from nextstate.studies.data import Cell, Design
@@ -75,7 +76,7 @@ class Config:
     """Of the suite."""
     preset: str = "small"
     """Size of the models."""
-    objective: str = "flow"
+    objective: str = BEST
     """What they minimise, see `nextstate pretrain`."""
     known: Path | None = None
     """Results of this study made before, such as results/study/data.json: their cells are not made again."""

@@ -29,7 +29,8 @@ THOUGHT = 128
 class HeadShape:
     """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once;
     length of what an eye says of the whole picture (gist); of what it says of each thing in a goal (looks), 0 where
-    only the thing's place is looked at there; and of what skin feels (touch), 0 for heads that are not told."""
+    only the thing's place is looked at there; of what skin feels (touch), 0 for heads that are not told; and
+    how many of a guide look, each with weights of its own (members)."""
 
     things: int
     code: int

@@ -41,10 +41,11 @@ class Stage:
     deaf: bool = False
 
 
-def chosen(stages: Sequence[Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
+def chosen_stages(stages: Sequence[Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
     """Those of `stages` that are `wanted`, each by name, or as ``name=share`` to give it another share of the run.
 
-    Raises `UnknownNameError` for a stage there is not, and `SettingsError` for a share that is not above 0.
+    Raises `UnknownNameError` for a stage there is not, and `SettingsError` for a share that is not above 0, or a stage
+    that is named twice.
     """
     known = {stage.name: stage for stage in stages}
     shares: dict[str, float] = {}
@@ -52,6 +53,8 @@ def chosen(stages: Sequence[Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:
         name, equals, share = text.partition("=")
         if name not in known:
             raise UnknownNameError("stage", name, known)
+        if name in shares:
+            raise SettingsError(f"--stages {text}: {name} is named twice; give each stage one share.")
         try:
             shares[name] = float(share) if equals else known[name].share
         except ValueError:

@@ -76,12 +76,19 @@ class Opinion(nn.Module):
         self.gaze = Gaze(shape, extra, shape.looks)
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
-        self.told = (shape.chunk, shape.action)
+        self.shape = shape
 
-    def forward(self, *seen: Any, like: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        state: Mapping[str, Tensor],
+        wanted: Tensor,
+        there: Tensor,
+        extra: Tensor | None,
+        like: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
         """Steps ``(N,)`` and commands ``(N, chunk, A)``, as of `Guide.forward`; arguments as of `Gaze.forward`."""
-        thought = self.gaze(*seen, like=like)
-        commands = self.commands(thought).float().tanh().view(-1, *self.told)
+        thought = self.gaze(state, wanted, there, extra, like=like)
+        commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
         return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
 
 

@@ -154,6 +154,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def options_of_run(root: Path) -> dict[str, Any] | None:
+    """Options of the model that a run trains; None where no run has begun, or its folder does not tell."""
+    try:
+        return dict(json.loads((root / CONFIG).read_text(encoding="utf-8"))["options"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def minutes_of(root: Path) -> float:
     """How long a run by the clock was to take; raises `CheckpointError` where the folder does not tell."""
     try:

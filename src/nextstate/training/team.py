@@ -106,6 +106,8 @@ class Team:
         has = torch.tensor([p.grad is not None for p in learning], dtype=torch.float32, device=values.device)
         mean, anywhere = self._mean([values.detach().float(), has])
         used = [p for p, learns in zip(learning, anywhere.tolist(), strict=True) if learns]
+        if not used:
+            return mean
         for parameter, gradient in zip(used, self._mean([_gradient(p) for p in used]), strict=True):
             # Kernels of optimisers want gradients laid out as parameters are.
             parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient.view(parameter.shape))
@@ -145,11 +147,10 @@ class Part:
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    return (
-        torch.zeros(parameter.numel(), device=parameter.device)
-        if parameter.grad is None
-        else parameter.grad.float().reshape(-1)
-    )
+    """Flat, ``(numel,)`` float32; zeros where nothing was learned here."""
+    if parameter.grad is None:
+        return torch.zeros(parameter.numel(), device=parameter.device)
+    return parameter.grad.float().reshape(-1)
 
 
 @contextmanager

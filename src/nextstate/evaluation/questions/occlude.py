@@ -12,6 +12,16 @@ from nextstate.evaluation.suite import group_indices
 from nextstate.worlds.occlude import SLOTS
 from nextstate.worlds.scene import COLOURS
 
+SETTLED = 3
+"""Last steps in which a thing must be hidden, or not, throughout, before anyone asks which."""
+
+COUNTED = (
+    "is nothing in sight?",
+    "is one object in sight?",
+    "are two objects in sight?",
+    "are three objects in sight?",
+)
+
 
 def _hidden(cases: Cases, outcomes: np.ndarray, slot: int) -> np.ndarray:
     """Whether the screen hides all of a thing, ``(...)``."""
@@ -44,23 +54,36 @@ def _both_seen(one: int, other: int, asked: Ask) -> Ask:
 
 def _is_behind(slot: int) -> Ask:
     """Asked of what is not in sight: is it behind the screen, or not there at all?"""
-    return lambda cases: (~_in_sight(cases, slot), there(cases, slot))
+    return lambda cases: (~_in_sight(cases, slot), _hidden(cases, cases.before, slot))
+
+
+def _settled(cases: Cases, slot: int) -> np.ndarray:
+    last = _hidden(cases, cases.outcomes[:, -SETTLED:], slot)
+    return np.asarray(last.all(axis=1) | ~last.any(axis=1))
 
 
 def _vanishes(slot: int) -> Ask:
-    return lambda cases: (_in_sight(cases, slot), _hidden(cases, cases.outcomes[:, -1], slot))
+    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+        return _in_sight(cases, slot) & _settled(cases, slot), _hidden(cases, cases.outcomes[:, -1], slot)
+
+    return ask
 
 
 def _comes_out(slot: int) -> Ask:
-    return lambda cases: (_hidden(cases, cases.before, slot), ~_hidden(cases, cases.outcomes[:, -1], slot))
+    def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+        hidden = _hidden(cases, cases.before, slot)
+        return hidden & _settled(cases, slot), ~_hidden(cases, cases.outcomes[:, -1], slot)
+
+    return ask
 
 
 def _unseen(slot: int, asked: Ask) -> Ask:
-    """The same of a thing that is behind the screen now."""
+    """The same of a thing that is behind the screen all the time."""
 
     def ask(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
         can, yes = asked(cases)
-        return can & _hidden(cases, cases.before, slot), yes
+        hidden = _hidden(cases, cases.before, slot) & _hidden(cases, cases.outcomes, slot).all(axis=1)
+        return can & hidden, yes
 
     return ask
 
@@ -68,7 +91,8 @@ def _unseen(slot: int, asked: Ask) -> Ask:
 def about_occlude() -> list[Asker]:
     """Of `occlude`: what is in sight; what is behind the screen, moves there, goes there, comes out; what is touched.
 
-    What can be known of hidden things is in what was seen before, and felt since.
+    What can be known of hidden things is in what was seen before, and felt since: who is shown less of the past than a
+    thing has been hidden for can only guess whether it is there.
     """
     asked: list[Asker] = []
 
@@ -82,11 +106,11 @@ def about_occlude() -> list[Asker]:
         add("physics", "emerges", f"does the {colour} object come out from behind the screen?", _comes_out(slot))
         add("physics", "moves", f"does the {colour} object move?", moves(slot))
         unseen = _unseen(slot, moves(slot))
-        add("physics", "moves unseen", f"does the {colour} object move, which the screen hides?", unseen)
+        add("physics", "moves unseen", f"does the {colour} object move behind the screen?", unseen)
         for way, (axis, sign) in DIRECTIONS.items():
             add("physics", "direction", f"does the {colour} object go {way}?", goes(slot, axis, sign))
     for count in range(SLOTS + 1):
-        add("knowledge", "count", f"are {count} objects in sight?", _are_seen(count))
+        add("knowledge", "count", COUNTED[count], _are_seen(count))
     for one, other in permutations(range(SLOTS), 2):
         text = f"is the {COLOURS[one]} object left of the {COLOURS[other]} one?"
         add("knowledge", "relation", text, _both_seen(one, other, further(one, other, 0, -1)))

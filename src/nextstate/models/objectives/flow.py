@@ -38,7 +38,7 @@ def foresee(
     chosen = torch.randperm(ahead.actions.shape[1], generator=generator, device=model.device)[:FLOWN]
     truth = {n: v[:, chosen] for n, v in ahead.truth.items()}
     off = strayed(truth, {n: v[:, chosen].detach() for n, v in central.items()}, model.vectors)
-    # Of windows that lack a sense it is not known how far that strayed.
+    # Of windows that lack a sense it is not known how far that strayed; a batch of nothing else teaches 0 of it.
     whole = torch.stack([value.flatten(1).isfinite().all(dim=1) for value in off.values()]).all(dim=0)
     flowing = spreading = torch.zeros((), device=model.device)
     if whole.any():
