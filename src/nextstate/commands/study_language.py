@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,8 @@ class Config:
     horizon: int = 16
     """Steps of a plan."""
     tasks: int = 100
-    """Instructions to follow."""
+    """Instructions to follow; 0 to ask questions alone, as in worlds of whose skills nobody has said when they are
+    done."""
     changed: int = 40
     """Instructions to follow under each changed condition."""
     conditions: tuple[str, ...] = (
@@ -90,11 +91,9 @@ def run(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate study language", args=argv)
-    from nextstate.acting.conditions import CONDITIONS
     from nextstate.commands import follow
     from nextstate.commands.ledger import Config as Ledgers
     from nextstate.commands.ledger import ledger_of
-    from nextstate.commands.progress import bar
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.policies.aiming import EVERY as PLANNED
     from nextstate.provenance import provenance
@@ -113,10 +112,49 @@ def run(argv: list[str]) -> int:
 
     config.out.mkdir(parents=True, exist_ok=True)
     answers = answered(config, make_world(config.world), left)
-    bc = [f"bc={config.bc}"] if config.bc else []
+    control, taken = acted(config, left) if config.tasks else ({}, {})
+    names = [
+        [follow.name_of(way) for way in ways] for ways in ((*config.ours, *config.slow), config.vlas, config.guessing)
+    ]
+    earlier = Earlier.read(config.known, config.followed, answers["ways"], control)
+    answers["ways"], control = earlier.answers | answers["ways"], earlier.control | control
+    answers["counts"] = answers.get("counts") or earlier.counts
+    taken = earlier.milliseconds | taken
+    for mine, more in zip(names, (earlier.ours, earlier.vlas), strict=False):
+        mine += [name for name in more if name not in mine]
+    summary = summed(answers["ways"], control, *names)
+    every = {way: PLANNED if way == "planning" else config.every for way in taken}
+    summary |= rates_of_decisions(control, taken, every, names[0], names[1])
+    named = dict(way.partition("=")[::2] for way in (*config.vlas, *config.vlms))
+    owned = {"world model": ledger_of(config.model or config.world, Ledgers())}
+    owned |= {name: ledger_of(folder, Ledgers()) for name, folder in named.items()}
+    # Rivals are told apart by what they are called here: several may be of one preset.
+    ledgers = [vars(found) | {"name": name, "total": found.total} for name, found in owned.items()]
+    ledgers += [entry for entry in earlier.ledger if entry["name"] not in {known["name"] for known in ledgers}]
+    command = f"nextstate study language {shlex.join(argv)}"
+    shown = {n: v for n, v in answers.items() if n != "examples"}
+    control = {way: {**row, "milliseconds": taken.get(way)} for way, row in control.items()}
+    runs = [way.partition("=")[::2] for way in (*config.vlas, *config.guessing, *cloner(config), *config.vlms)]
+    curves = earlier.curves | {name: learning_curve(Path(folder)) for name, folder in runs}
+    found = {"answers": shown, "control": control, "curves": curves, "ledger": ledgers, "summary": summary}
+    found |= {"taken_over": earlier.sources} if earlier.sources else {}
+    write_json(config.out / "language.json", {**provenance(command), **found})
+    page = language_page(QUESTION, found, answers["examples"], command)
+    write_bytes(config.out / "language.html", page.encode())
+    print(json.dumps(summary, indent=1))
+    print(config.out / "language.html")
+    return 0
+
+
+def acted(config: Config, left: Callable[[], float]) -> tuple[dict[str, Any], dict[str, float]]:
+    """What came of instructions that were followed, and milliseconds of a decision, by way."""
+    from nextstate.acting.conditions import CONDITIONS
+    from nextstate.commands import follow
+    from nextstate.commands.progress import bar
+
     acting = follow.Config(
         world=config.world,
-        ways=(*config.ours, *config.vlas, *config.guessing, *bc),
+        ways=(*config.ours, *config.vlas, *config.guessing, *cloner(config)),
         model=config.model,
         data=config.data,
         minutes=config.minutes,
@@ -142,38 +180,12 @@ def run(argv: list[str]) -> int:
         follow.trials(slow, progress, left)
     with bar("following, lesioned", "trials") as progress:
         control = follow.trials(lesioned, progress, left)
-    names = [
-        [follow.name_of(way) for way in ways] for ways in ((*config.ours, *config.slow), config.vlas, config.guessing)
-    ]
-    taken = follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
-    earlier = Earlier.read(config.known, config.followed, answers["ways"], control)
-    answers["ways"], control = earlier.answers | answers["ways"], earlier.control | control
-    answers["counts"] = answers.get("counts") or earlier.counts
-    taken = earlier.milliseconds | taken
-    for mine, more in zip(names, (earlier.ours, earlier.vlas), strict=False):
-        mine += [name for name in more if name not in mine]
-    summary = summed(answers["ways"], control, *names)
-    every = {way: PLANNED if way == "planning" else config.every for way in taken}
-    summary |= rates_of_decisions(control, taken, every, names[0], names[1])
-    named = dict(way.partition("=")[::2] for way in (*config.vlas, *config.vlms))
-    owned = {"world model": ledger_of(config.model or config.world, Ledgers())}
-    owned |= {name: ledger_of(folder, Ledgers()) for name, folder in named.items()}
-    # Rivals are told apart by what they are called here: several may be of one preset.
-    ledgers = [vars(found) | {"name": name, "total": found.total} for name, found in owned.items()]
-    ledgers += [entry for entry in earlier.ledger if entry["name"] not in {known["name"] for known in ledgers}]
-    command = f"nextstate study language {shlex.join(argv)}"
-    shown = {n: v for n, v in answers.items() if n != "examples"}
-    control = {way: {**row, "milliseconds": taken.get(way)} for way, row in control.items()}
-    runs = [way.partition("=")[::2] for way in (*config.vlas, *config.guessing, *bc, *config.vlms)]
-    curves = earlier.curves | {name: learning_curve(Path(folder)) for name, folder in runs}
-    found = {"answers": shown, "control": control, "curves": curves, "ledger": ledgers, "summary": summary}
-    found |= {"taken_over": earlier.sources} if earlier.sources else {}
-    write_json(config.out / "language.json", {**provenance(command), **found})
-    page = language_page(QUESTION, found, answers["examples"], command)
-    write_bytes(config.out / "language.html", page.encode())
-    print(json.dumps(summary, indent=1))
-    print(config.out / "language.html")
-    return 0
+    return control, follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
+
+
+def cloner(config: Config) -> list[str]:
+    """Plain cloning as NAME=FOLDER, where it takes part."""
+    return [f"bc={config.bc}"] if config.bc else []
 
 
 def answered(config: Config, world: World, left: Any) -> dict[str, Any]:
