@@ -27,10 +27,9 @@ def language_page(question: str, found: Mapping[str, Any], examples: Sequence[Ma
     """
     answers, control = found["answers"]["ways"], found["control"]
     counts = found["answers"].get("counts", {})
-    plots = [
-        (_accuracy(answers), _counted(counts)),
-        (_success(control), "Instructions followed, by condition; bars are 95 % intervals."),
-    ]
+    plots = [(_accuracy(answers), _counted(counts))]
+    if control:
+        plots.append((_success(control), "Instructions followed, by condition; bars are 95 % intervals."))
     if any(curve["minutes"] for curve in found.get("curves", {}).values()):
         words = (
             "How the rivals learned: errors on held-out frames, of commands over variance, of answers over guessing."
@@ -44,8 +43,9 @@ def language_page(question: str, found: Mapping[str, Any], examples: Sequence[Ma
         table_row(way, ("", "", *(_rate(control.get(_label(way, name))) for name in shown))) for way in _ways(control)
     ]
     head = ("who", "knowledge", "physics", *shown)
-    conditions = "; ".join(f"{name}: {condition.about}" for name, condition in CONDITIONS.items())
-    note = f"Guessing is right half of the time. @ stands before what was taken away. Conditions: {conditions}."
+    note = "Guessing is right half of the time. @ stands before what was taken away."
+    if control:
+        note += f" Conditions: {'; '.join(f'{name}: {condition.about}' for name, condition in CONDITIONS.items())}."
     ledgers = [f"Parameters of {entry['name']}: {entry['total']:,} ({_owners(entry)})." for entry in found["ledger"]]
     return page(question, [*says(found), *ledgers], plots, head, rows, note, made)
 
