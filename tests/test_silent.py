@@ -62,7 +62,7 @@ def test_every_stage_learns_from_windows_that_lack_commands_and_touch(way: str, 
         assert all(torch.isfinite(g).all() for g in gradients.values()), stage.name
         if stage.name == "react":
             assert gradients["dynamics.unfelt"].abs().max() > 0
-            assert any(n.startswith("silent.inverse") for n in gradients) == (way == "latent")
+            assert any(n.startswith("silent.inverse") for n in gradients)
 
 
 def test_a_batch_that_lacks_touch_altogether_teaches_no_spread_and_breaks_nothing() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from nextstate.commands.quiet import check_options, mixed, noted, open_silent, shared_senses, way_of
+from nextstate.commands.quiet import check_options, mixed, noted, open_silent, silent_options, way_of
 from nextstate.errors import DatasetError, SettingsError
 from nextstate.training.settings import TrainingSettings
 
@@ -283,7 +283,7 @@ def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dic
     """Options of the model, the objective among them unless it is `UNTOLD`."""
     options = parse_options(config.options)
     if way_of(config):
-        options = {"silent": way_of(config), "shared": shared_senses(cache, silent), **options}
+        options = {**silent_options(config, cache, silent), **options}
     objective = objective_of(config)
     return options if config.policy or objective == UNTOLD else {"objective": objective, **options}
 

@@ -65,8 +65,19 @@ def side_of(cache: Cache) -> int | None:
 
 def shared_senses(cache: Cache, silent: Cache | None) -> list[str]:
     """Senses of the body that silent episodes have too."""
-    felt = [name for name, kind in cache.state_spec.items() if kind.kind == "vector"]
-    return [name for name in felt if silent is None or name in silent.state_spec]
+    return [name for name in _felt(cache) if silent is None or name in silent.state_spec]
+
+
+def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[str, Any]:
+    """Options of a model that learns from silent episodes; a run that began before senses were imputed goes on so."""
+    from nextstate.training.run import options_of_run
+
+    felt, shared = _felt(cache), shared_senses(cache, silent)
+    options: dict[str, Any] = {"silent": way_of(config), "shared": shared}
+    lacking, begun = [name for name in felt if name not in shared], options_of_run(config.out)
+    if lacking and (begun is None or "imputed" in begun):
+        options["imputed"] = lacking
+    return options
 
 
 def mixed(config: Config, labelled: Windows, silent: Cache, spec: WorldModelSpec) -> Mixed:
@@ -97,3 +108,7 @@ def noted(config: Config, silent: Cache | None) -> dict[str, Any]:
             "labelled_share": config.labelled_share,
         }
     return found
+
+
+def _felt(cache: Cache) -> list[str]:
+    return [name for name, kind in cache.state_spec.items() if kind.kind == "vector"]

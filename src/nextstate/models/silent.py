@@ -19,7 +19,8 @@ from torch import Generator, Tensor, nn
 
 from nextstate.actions.silent import SILENT
 from nextstate.errors import SettingsError, UnknownNameError
-from nextstate.models.dynamics import PACE
+from nextstate.models.imputing import Imputer
+from nextstate.models.inverse import Ground, Inverse, Plainly
 from nextstate.models.objectives.pixel import REACTIONS
 from nextstate.models.stages import Stage, StageLoss
 
@@ -50,106 +51,24 @@ looking at frames once more, which comes first."""
 INFERRING = "infer"
 
 
-class Watching(nn.Module):
-    """Sums up numbers known of each thing, of those that matter here most."""
-
-    def __init__(self, things: int, known: int, width: int) -> None:
-        super().__init__()
-        self.enter = nn.Linear(known, width)
-        self.identity = nn.Parameter(0.1 * torch.randn(things, width))
-        self.think = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.matter = nn.Linear(width, 1)
-        self.value = nn.Linear(width, width)
-
-    def forward(self, things: Tensor) -> Tensor:
-        """``(..., K, known)`` to ``(..., width)``."""
-        found = self.think(self.enter(things) + self.identity)
-        shares = self.matter(found).float().softmax(dim=-2)
-        summed: Tensor = (shares * self.value(found)).sum(dim=-2)
-        return summed
-
-
-class Inverse(nn.Module):
-    """What was done between an instant and the next.
-
-    Args:
-        senses: vector modality -> its length, of those that silent episodes have too.
-        length: of what it says.
-    """
-
-    def __init__(self, things: int, code: int, senses: Mapping[str, int], length: int, width: int) -> None:
-        super().__init__()
-        self.watch = Watching(things, 2 * (2 + code), width)
-        self.feel = nn.ModuleDict({n: nn.Linear(2 * size, width) for n, size in senses.items()})
-        self.tell = nn.Sequential(nn.SiLU(), nn.Linear(width, length))
-
-    def forward(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
-        """States ``(..., K, 2)`` and so on to ``(..., length)``."""
-
-        def pair(one: Tensor, other: Tensor) -> Tensor:
-            return torch.cat([one, other - one], dim=-1)
-
-        things = [_things(state) for state in (before, after)]
-        found = self.watch(pair(*things))
-        for name, layer in self.feel.items():
-            found = found + layer(pair(before[name], after[name]))
-        told: Tensor = self.tell(found)
-        return told.float()
-
-
-class Plainly(nn.Module):
-    """What was done between an instant and the next, read off linearly from how one thing went on.
-
-    Which thing that is depends on what things are, never on how they moved, so what else moves in the scene stays out.
-    And it is told what came, not what was before: a command that is kept on must read like one that begins.
-
-    Args:
-        as of `Inverse`.
-    """
-
-    def __init__(self, things: int, code: int, senses: Mapping[str, int], length: int, width: int) -> None:
-        super().__init__()
-        self.enter = nn.Linear(code, width)
-        self.identity = nn.Parameter(0.1 * torch.randn(things, width))
-        self.matter = nn.Sequential(nn.SiLU(), nn.Linear(width, 1))
-        self.feel = nn.ModuleDict({n: nn.Linear(size, length, bias=False) for n, size in senses.items()})
-        self.tell = nn.Linear(2 + code, length)
-
-    def forward(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
-        """As of `Inverse`."""
-        shares = self.matter(self.enter(after["codes"]) + self.identity).float().softmax(dim=-2)
-        moved = (after["places"] - before["places"]) / PACE
-        told: Tensor = self.tell((shares * torch.cat([moved, after["codes"]], dim=-1)).sum(dim=-2))
-        for name, layer in self.feel.items():
-            told = told + layer(after[name])
-        return told.float()
-
-
-class Ground(nn.Module):
-    """Which latent action a command is, in a state."""
-
-    def __init__(self, things: int, code: int, action_size: int, length: int, width: int) -> None:
-        super().__init__()
-        self.watch = Watching(things, 2 + code, width)
-        self.command = nn.Linear(action_size, width)
-        self.think = nn.Sequential(nn.SiLU(), nn.Linear(width, length))
-        self.plainly = nn.Linear(action_size, length)
-
-    def forward(self, state: Mapping[str, Tensor], commands: Tensor) -> Tensor:
-        """Commands ``(..., A)`` to latent actions ``(..., L)``."""
-        found: Tensor = self.think(self.watch(_things(state)) + self.command(commands)) + self.plainly(commands)
-        return found.float()
-
-
 class Silent(nn.Module):
     """What a model needs besides to learn from silent episodes.
 
     Args:
-        by: one of `WAYS`. senses: as of `Inverse`. action_size: A. latent: L, length of a latent action.
+        by: one of `WAYS`. senses: as of `Inverse`. action_size: A. latent: L, length of a latent action. imputed: the
+        senses that silent episodes lack and that are told from what is seen.
     """
 
     def __init__(
-        self, by: str, things: int, code: int, senses: Mapping[str, int], action_size: int, latent: int, width: int
+        self,
+        by: str,
+        things: int,
+        code: int,
+        senses: Mapping[str, int],
+        action_size: int,
+        latent: int,
+        width: int,
+        imputed: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         self.by, self.senses, self.action_size, self.length = by, tuple(senses), action_size, latent
@@ -162,6 +81,7 @@ class Silent(nn.Module):
         self.ground: Ground | None = None
         if by == "latent" and action_size:
             self.ground = Ground(things, code, action_size, latent, width)
+        self.imputer = Imputer(things, code, imputed, width) if imputed else None
 
     def told(self, state: Mapping[str, Tensor], action: Tensor) -> Tensor:
         """What dynamics is told.
@@ -211,17 +131,20 @@ def equip(model: StateModel) -> None:
             "silent=labels: commands can be written by an inverse model only where some are known; give labelled "
             "episodes too, or use silent=latent."
         )
-    unknown = set(size.shared) - set(model.vectors)
+    unknown = (set(size.shared) | set(size.imputed)) - set(model.vectors)
     if unknown:
         raise UnknownNameError("sense that silent episodes share", sorted(unknown)[0], model.vectors)
     senses = {n: spec.modalities[n].channels for n in model.vectors if n in size.shared}
-    model.silent = Silent(size.silent, size.things, size.code, senses, spec.action_size, size.latent, size.token)
+    imputed = {n: spec.modalities[n].channels for n in model.vectors if n in size.imputed}
+    model.silent = Silent(
+        size.silent, size.things, size.code, senses, spec.action_size, size.latent, size.token, imputed
+    )
     model.dynamics.told = model.silent.told
     model.dynamics.unfelt = nn.Parameter(0.1 * torch.randn(len(model.vectors), size.token))
-    model.stages = tuple(stages_of(model.stages, size.silent))
+    model.stages = tuple(stages_of(model.stages, size.silent, bool(imputed)))
 
 
-def stages_of(stages: Sequence[Stage], by: str) -> list[Stage]:
+def stages_of(stages: Sequence[Stage], by: str, imputed: bool = False) -> list[Stage]:
     """The stages of an objective, for windows of which some are silent.
 
     Raises `SettingsError` for one whose eye learns from commands.
@@ -235,7 +158,7 @@ def stages_of(stages: Sequence[Stage], by: str) -> list[Stage]:
                     "frozen with --silent."
                 )
             found.append(stage)
-            if by == "labels":
+            if by == "labels" or imputed:
                 found.append(Stage(INFERRING, INFER, infer, windows=2.0, recalled=True))
         else:
             found.append(replace(stage, loss=heard(stage.loss, by, stage.name)))
@@ -243,31 +166,45 @@ def stages_of(stages: Sequence[Stage], by: str) -> list[Stage]:
 
 
 def infer(model: StateModel, batch: dict[str, Tensor], generator: Generator, progress: float) -> dict[str, Tensor]:
-    """Which command lay between two instants, from labelled windows alone."""
-    assert model.silent is not None
-    known = ~_silent(batch)
-    states = {n: batch[n][known] for n in ("places", "codes", *model.silent.senses)}
-    missed = F.smooth_l1_loss(
-        model.silent.between(_blurred(states, generator)), batch["action"][known].float(), beta=BEND
-    )
-    return {"loss": missed, "commands": missed}
+    """What was done between two instants, and what was felt, from labelled windows alone."""
+    parts = telling(model, batch, generator)
+    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+
+def telling(model: StateModel, batch: dict[str, Tensor], generator: Generator) -> dict[str, Tensor]:
+    """Errors, on labelled windows, of commands and of senses that are told from what is seen."""
+    part = model.silent
+    assert part is not None
+    known, lacking = ~_silent(batch), () if part.imputer is None else tuple(part.imputer.tell)
+    states = _blurred({n: batch[n][known] for n in ("places", "codes", *part.senses, *lacking)}, generator)
+    found = {} if part.imputer is None else part.imputer.missed(states)
+    if part.by == "labels":
+        told, commands = part.between(states), batch["action"][known].float()
+        found["commands"] = F.smooth_l1_loss(told, commands, beta=BEND) if known.any() else 0 * told.sum()
+    return {f"told {name}": value for name, value in found.items()}
 
 
 def heard(loss: StageLoss, by: str, name: str) -> StageLoss:
     """The same loss, of windows whose missing commands are inferred first."""
 
     def with_inferred(model: Any, batch: dict[str, Tensor], generator: Generator, progress: float) -> dict[str, Tensor]:
+        teaching: dict[str, Tensor] = {}
         if name == "react":
             batch = _some(batch, generator)
+            teaching = telling(model, batch, generator)
+        if model.silent.imputer is not None:
+            batch = model.silent.imputer.filled(batch)
         if by == "labels":
-            return loss(model, written(model, batch), generator, progress)
+            found = loss(model, written(model, batch), generator, progress)
+            return {**found, **teaching, "loss": torch.stack([found["loss"], *teaching.values()]).sum()}
         # The hand alone learns from futures that are foreseen once and for all.
         with torch.set_grad_enabled(name != "redraw"):
             batch, besides = latently(model, batch, generator)
         found = loss(model, batch, generator, progress)
         if name == "redraw":
             return found
-        return {**found, **besides, "loss": found["loss"] + PRICE * besides["nats"] + AGREED * besides["agreed"]}
+        whole = [found["loss"], PRICE * besides["nats"], AGREED * besides["agreed"], *teaching.values()]
+        return {**found, **besides, **teaching, "loss": torch.stack(whole).sum()}
 
     return with_inferred
 
@@ -336,7 +273,3 @@ def _blurred(states: Mapping[str, Tensor], generator: Generator) -> dict[str, Te
     places = states["places"]
     noise = torch.randn(places.shape, generator=generator, device=places.device)
     return {**states, "places": places + UNSURE * noise}
-
-
-def _things(state: Mapping[str, Tensor]) -> Tensor:
-    return torch.cat([state["places"] / PACE, state["codes"]], dim=-1)

@@ -51,7 +51,7 @@ class Size:
         noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
         angles: octaves of directions in which things tell where they lie of each other.
         silent: how it learns from episodes without commands, see `silent.WAYS`; latent: length of a latent action;
-            shared: senses that such episodes have too.
+            shared: senses that such episodes have too; imputed: those they lack, told from what is seen.
         keen: whether things are outlined by finer differences of colour, by hue rather than by shade, and what is at
             the same place in every picture is no thing, see `nextstate.models.objectives.pixel`.
     """
@@ -72,6 +72,7 @@ class Size:
     silent: str = ""
     latent: int = 6
     shared: tuple[str, ...] = ()
+    imputed: tuple[str, ...] = ()
     keen: bool = False
 
 
