@@ -5,6 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nextstate.data import Cache
+    from nextstate.policies.directing import Instructed
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def main(argv: list[str]) -> int:
     from nextstate.models.director import Director
     from nextstate.models.folders import checksum, folder_of
     from nextstate.models.pretrained import WEIGHTS, from_pretrained
-    from nextstate.policies.directing import Heard, Instructed, Seen, Shown, learn_director
+    from nextstate.policies.directing import Heard, Seen, Shown, learn_director
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
@@ -56,12 +61,13 @@ def main(argv: list[str]) -> int:
         "data": [cache.fingerprint for cache in caches],
         "steps": config.steps,
         "seed": config.seed,
+        "fulfilled": True,
         "weights": checksum(folder_of(config.model) / WEIGHTS),
     }
     if learned_before(Director, folder, settings):
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
-    found = [Instructed.of(cache) for cache in caches]
+    found = [of_use(data, cache) for data, cache in zip(config.data, caches, strict=True)]
     if any(part.asked.keys() != found[0].asked.keys() for part in found):
         raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
     with one_after_another(bar) as show:
@@ -85,3 +91,20 @@ def main(argv: list[str]) -> int:
     shown = ", ".join(f"{key} {value:g}" for key, value in told.items())
     print(f"director: on episodes held out {shown}; {path}")
     return 0
+
+
+def of_use(data: Path, cache: Cache) -> Instructed:
+    """The instructed episodes, without those to learn from in which what was asked for did not happen."""
+    from nextstate.evaluation.named import fulfilled
+    from nextstate.policies.directing import BEGINNING, Instructed
+
+    found = Instructed.of(cache)
+    names = list(found.asked)
+    did = fulfilled(cache, data, found.episodes, [names[number] for number in found.skills], BEGINNING)
+    learned = ~found.held_out
+    if not did[learned].any():
+        return found
+    failed = int((~did[learned]).sum())
+    if failed:
+        print(f"{data}: in {failed:,} of {learned.sum():,} episodes what was asked for did not happen; left out.")
+    return found.only(did | found.held_out)

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from nextstate.data.episode import Episode
+from nextstate.data.facts import FACTORS
 from nextstate.data.format import CHUNK, DATA_PATH, VIDEO_PATH, Info, file_path
 from nextstate.data.stats import Stats, column_stats
 from nextstate.data.storage import write_whole
@@ -103,7 +104,7 @@ def _rows(
             row[f"videos/{key}/to_timestamp"] = (begin + len(episode)) / info.fps
         row["nextstate/seed"] = int(episode.facts.get("seed", -1))
         row["nextstate/policy"] = str(episode.facts.get("policy", ""))
-        row["nextstate/factors"] = json.dumps(episode.facts.get("factors", {}))
+        row[FACTORS] = json.dumps(episode.facts.get("factors", {}))
         for name in info.features:
             stats = column_stats(values[name], is_camera=name in info.video_keys)
             row |= {f"stats/{name}/{key}": value.tolist() for key, value in stats.items()}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from nextstate.data import Cache
+from nextstate.data.facts import factors_of
 from nextstate.errors import UnknownNameError
 from nextstate.evaluation.agreement import CONTACT_NEWTON
 from nextstate.evaluation.suite import group_indices
-from nextstate.worlds import World
+from nextstate.worlds import WORLDS, World
 from nextstate.worlds.grasp_scene import NAMES, TRAVEL
 from nextstate.worlds.push import DIRECTIONS
 from nextstate.worlds.scene import COLOURS
@@ -158,3 +161,28 @@ SAYING = {
     "drawer: open or shut at the end",
 }
 """The same in words."""
+
+
+def fulfilled(cache: Cache, dataset: Path, episodes: np.ndarray, skills: Sequence[str], steps: int) -> np.ndarray:
+    """``(E,)``, whether in the first `steps` steps of recorded episodes what a skill is named after happened.
+
+    True where nobody can tell: of worlds of which nobody said what skills are named after, and of recordings without
+    outcomes.
+
+    Args:
+        dataset: folder that the cache is of. episodes: ``(E,)``, places in the cache. skills: name of each one's skill.
+    """
+    if cache.world not in NAMED or not {"outcome", "events"} <= cache.arrays.keys():
+        return np.ones(len(episodes), bool)
+    world, facts, groups = WORLDS[cache.world], factors_of(dataset), group_indices(WORLDS[cache.world])
+    found = []
+    for episode, skill in zip(episodes.tolist(), skills, strict=True):
+        first = int(cache.starts[episode])
+        last = first + min(steps, int(cache.lengths[episode]) - 1)
+        outcomes = np.asarray(cache.arrays["outcome"][first : last + 1])
+        happened = dict(zip(world.events, cache.arrays["events"][last].tolist(), strict=True))
+        side = float(facts.get(int(cache.episodes[episode]), {}).get("side", 1.0))
+        body, touch = (outcomes[1:, groups[name]] for name in ("body", "touch"))
+        course = Course(outcomes[0], body, touch, outcomes[-1], happened, side)
+        found.append(NAMED[cache.world](world, skill, course))
+    return np.array(found, bool)

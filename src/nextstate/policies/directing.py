@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
@@ -269,6 +269,10 @@ class Instructed:
         if held_out.all():
             raise DatasetError("only one episode has an instruction, and none is left to learn from; record more.")
         return Instructed(asked, episodes, skills, held_out)
+
+    def only(self, kept: np.ndarray) -> Instructed:
+        """Those of ``(E,)``."""
+        return replace(self, episodes=self.episodes[kept], skills=self.skills[kept], held_out=self.held_out[kept])
 
 
 def learn_director(

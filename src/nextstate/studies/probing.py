@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow.parquet as parquet
 import torch
 
 from nextstate.data import Cache, Windows
+from nextstate.data.facts import factors_of
 from nextstate.models import History, StateModel
 from nextstate.worlds import WORLDS
 
@@ -65,10 +64,7 @@ def masses(dataset: Path, cache: Cache) -> np.ndarray | None:
 
     None in worlds that hide none.
     """
-    facts: dict[int, dict[str, float]] = {}
-    for path in sorted((dataset / "meta" / "episodes").rglob("*.parquet")):
-        table = parquet.read_table(path, columns=["episode_index", "nextstate/factors"]).to_pydict()
-        facts |= dict(zip(table["episode_index"], map(json.loads, table["nextstate/factors"]), strict=True))
+    facts = factors_of(dataset)
     rows = [facts[int(episode)] for episode in cache.episodes]
     slots = [n for n in range(16) if any(f"object{n}_mass" in row for row in rows)]
     if not slots:
