@@ -95,10 +95,11 @@ def pushed(world: type[World], skill: str, before: np.ndarray, after: np.ndarray
     """The thing that was named went 8 cm the way that was said, not askew, and nothing else went farther."""
     _, colour, direction = skill.split("_")
     moved = (after - before)[group_indices(world)["objects"]].reshape(-1, 2)
-    mine, aim = moved[COLOURS.index(colour)], np.array(DIRECTIONS[direction][0])
+    number, aim = COLOURS.index(colour), np.array(DIRECTIONS[direction][0])
+    mine, others = moved[number], np.delete(moved, number, axis=0)
     along = float(mine @ aim)
     aside = abs(float(mine @ np.array([-aim[1], aim[0]])))
-    farthest = float(np.linalg.norm(moved, axis=1).max())
+    farthest = float(np.linalg.norm(others, axis=1).max())
     return along >= FAR and aside <= STRAIGHT * along and float(np.linalg.norm(mine)) >= farthest
 
 
