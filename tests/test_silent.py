@@ -19,7 +19,7 @@ from nextstate.models import History, StateModel, WorldModel, WorldModelSpec, bu
 from nextstate.models.latent_actions import ByLatents, inferred
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from nextstate.models.protocol import unfit_commands
-from nextstate.models.silent import infer
+from nextstate.models.silent import infer, written
 from nextstate.studies.latent_actions import action_r2
 from recordings import make_dataset
 from test_objectives import SMALL
@@ -88,6 +88,25 @@ def test_commands_of_silent_windows_change_nothing() -> None:
         stage = model.stages[2]
         losses.append(float(stage.loss(model, windows, torch.Generator().manual_seed(0), 0.5)["loss"].detach()))
     assert losses[0] == losses[1]
+
+
+def test_told_commands_are_taken_otherwise_than_known_ones() -> None:
+    model = make("labels", marked=True)
+    batch = half_silent(model)
+    recalled = model.windows_for(model.stages[2], {n: batch[n] for n in model.spec.modalities})
+    state = {n: recalled[n][:, 0] for n in model.state}
+    memory, command = torch.zeros(4, model.tokens, model.size.token), batch["action"][:, 0].float()
+    with torch.no_grad():
+        plain, known, told = (
+            model.dynamics(state, memory, torch.cat([command, mark], dim=-1))[0]["places"]
+            for mark in (torch.zeros(4, 0), torch.zeros(4, 1), torch.ones(4, 1))
+        )
+    torch.testing.assert_close(plain, known)
+    assert not torch.allclose(known, told)
+    filled = written(model, {**recalled, "action": batch["action"], SILENT: batch[SILENT]})["action"]
+    assert torch.equal(filled[..., -1], batch[SILENT][:, None].float().expand(filled.shape[:2]))
+    with pytest.raises(SettingsError, match="marked"):
+        make("latent", marked=True)
 
 
 def test_a_sense_that_is_lacking_stays_lacking_and_moves_nothing_else() -> None:

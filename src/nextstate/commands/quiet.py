@@ -69,7 +69,10 @@ def shared_senses(cache: Cache, silent: Cache | None) -> list[str]:
 
 
 def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[str, Any]:
-    """Options of a model that learns from silent episodes; a run that began before senses were imputed goes on so."""
+    """Options of a model that learns from silent episodes.
+
+    A run that began before senses were imputed and told commands marked goes on without.
+    """
     from nextstate.training.run import options_of_run
 
     felt, shared = _felt(cache), shared_senses(cache, silent)
@@ -77,6 +80,8 @@ def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[s
     lacking, begun = [name for name in felt if name not in shared], options_of_run(config.out)
     if lacking and (begun is None or "imputed" in begun):
         options["imputed"] = lacking
+    if way_of(config) == "labels" and (begun is None or "marked" in begun):
+        options["marked"] = True
     return options
 
 

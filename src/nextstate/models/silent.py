@@ -56,7 +56,7 @@ class Silent(nn.Module):
 
     Args:
         by: one of `WAYS`. senses: as of `Inverse`. action_size: A. latent: L, length of a latent action. imputed: the
-        senses that silent episodes lack and that are told from what is seen.
+        senses that silent episodes lack and that are told from what is seen. marked: whether told commands are.
     """
 
     def __init__(
@@ -69,8 +69,10 @@ class Silent(nn.Module):
         latent: int,
         width: int,
         imputed: Mapping[str, int] | None = None,
+        marked: bool = False,
     ) -> None:
         super().__init__()
+        self.marked = marked
         self.by, self.senses, self.action_size, self.length = by, tuple(senses), action_size, latent
         self.inverse: nn.Module
         if by == "latent":
@@ -87,10 +89,13 @@ class Silent(nn.Module):
         """What dynamics is told.
 
         Args:
-            action: commands ``(N, A)``; or with what was inferred, ``(N, A + L)``, where commands that are not known
-                are NaN; or latent actions alone, ``(N, L)``, of a model that knows no commands.
+            action: commands ``(N, A)``; or with 1 for told and 0 for known ones, ``(N, A + 1)``; or with what was
+                inferred, ``(N, A + L)``, where commands that are not known are NaN; or latent actions alone,
+                ``(N, L)``, of a model that knows no commands.
         """
-        if self.by == "labels" or not self.action_size:
+        if self.by == "labels":
+            return self._marked(action) if self.marked else action
+        if not self.action_size:
             return action
         assert self.ground is not None
         commands = action[..., : self.action_size]
@@ -99,6 +104,17 @@ class Silent(nn.Module):
             return grounded
         latents = action[..., self.action_size :]
         return torch.where(commands.isnan().any(dim=-1, keepdim=True), latents, grounded)
+
+    def _marked(self, action: Tensor) -> Tensor:
+        """Known commands, told ones and which they are, ``(N, 2A + 1)``.
+
+        What is told of a command is read off what came of it, and never as large: learned from as if it were known, it
+        would teach that commands do little.
+        """
+        commands, mark = action[..., : self.action_size], action[..., self.action_size :]
+        if not mark.shape[-1]:
+            mark = torch.zeros_like(commands[..., :1])
+        return torch.cat([commands * (1 - mark), commands * mark, mark], dim=-1)
 
     def between(self, states: Mapping[str, Tensor]) -> Tensor:
         """What the inverse model says of each step of windows ``(B, T, ...)``, ``(B, T-1, ...)``."""
@@ -126,6 +142,8 @@ def equip(model: StateModel) -> None:
     size, spec = model.size, model.spec
     if size.silent not in WAYS:
         raise UnknownNameError("way to learn from silent episodes", size.silent, WAYS)
+    if size.marked and size.silent != "labels":
+        raise SettingsError("marked: only commands that are told (silent=labels) can be marked; leave it out.")
     if size.silent == "labels" and not spec.action_size:
         raise SettingsError(
             "silent=labels: commands can be written by an inverse model only where some are known; give labelled "
@@ -137,7 +155,7 @@ def equip(model: StateModel) -> None:
     senses = {n: spec.modalities[n].channels for n in model.vectors if n in size.shared}
     imputed = {n: spec.modalities[n].channels for n in model.vectors if n in size.imputed}
     model.silent = Silent(
-        size.silent, size.things, size.code, senses, spec.action_size, size.latent, size.token, imputed
+        size.silent, size.things, size.code, senses, spec.action_size, size.latent, size.token, imputed, size.marked
     )
     model.dynamics.told = model.silent.told
     model.dynamics.unfelt = nn.Parameter(0.1 * torch.randn(len(model.vectors), size.token))
@@ -219,6 +237,8 @@ def written(model: StateModel, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     states = {n: batch[n][silent] for n in ("places", "codes", *model.silent.senses)}
     actions = batch["action"].float().clone()
     actions[silent] = model.silent.infer(states)
+    if model.silent.marked:
+        actions = torch.cat([actions, silent[:, None, None].expand(-1, actions.shape[1], 1).float()], dim=-1)
     return {**batch, "action": actions}
 
 

@@ -51,7 +51,8 @@ class Size:
         noise: length of a token's noise; 0 for one future only. temperature: scale of noise in sampled futures.
         angles: octaves of directions in which things tell where they lie of each other.
         silent: how it learns from episodes without commands, see `silent.WAYS`; latent: length of a latent action;
-            shared: senses that such episodes have too; imputed: those they lack, told from what is seen.
+            shared: senses that such episodes have too; imputed: those they lack, told from what is seen;
+            marked: whether commands that are told are taken otherwise than known ones.
         keen: whether things are outlined by finer differences of colour, by hue rather than by shade, and what is at
             the same place in every picture is no thing, see `nextstate.models.objectives.pixel`.
     """
@@ -73,7 +74,14 @@ class Size:
     latent: int = 6
     shared: tuple[str, ...] = ()
     imputed: tuple[str, ...] = ()
+    marked: bool = False
     keen: bool = False
+
+    def told(self, action_size: int) -> int:
+        """Length of what dynamics is told of a command of `action_size` numbers."""
+        if self.silent == "latent":
+            return self.latent
+        return 2 * action_size + 1 if self.silent == "labels" and self.marked else action_size
 
 
 class StateModel(nn.Module):
@@ -117,7 +125,7 @@ class StateModel(nn.Module):
             size.gist,
             size.code,
             senses,
-            size.latent if size.silent == "latent" else spec.action_size,
+            size.told(spec.action_size),
             size.token,
             size.layers,
             size.message,
