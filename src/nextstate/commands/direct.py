@@ -29,6 +29,8 @@ class Config:
     """Steps of learning."""
     seed: int = 0
     """Of weights and batches."""
+    fulfilled: bool = False
+    """Learn only from episodes in which what was asked for happened."""
     out: Path | None = None
     """Folder for the director, if not the model's."""
 
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> int:
     from nextstate.models.director import Director
     from nextstate.models.folders import checksum, folder_of
     from nextstate.models.pretrained import WEIGHTS, from_pretrained
-    from nextstate.policies.directing import Heard, Seen, Shown, learn_director
+    from nextstate.policies.directing import Heard, Instructed, Seen, Shown, learn_director
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
 
@@ -61,13 +63,14 @@ def main(argv: list[str]) -> int:
         "data": [cache.fingerprint for cache in caches],
         "steps": config.steps,
         "seed": config.seed,
-        "fulfilled": True,
+        **({"fulfilled": True} if config.fulfilled else {}),
         "weights": checksum(folder_of(config.model) / WEIGHTS),
     }
     if learned_before(Director, folder, settings):
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
-    found = [of_use(data, cache) for data, cache in zip(config.data, caches, strict=True)]
+    choose = of_use if config.fulfilled else lambda _, cache: Instructed.of(cache)
+    found = [choose(data, cache) for data, cache in zip(config.data, caches, strict=True)]
     if any(part.asked.keys() != found[0].asked.keys() for part in found):
         raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
     with one_after_another(bar) as show:
