@@ -19,7 +19,7 @@ from nextstate.models import History, StateModel, WorldModel, WorldModelSpec, bu
 from nextstate.models.latent_actions import ByLatents, inferred
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from nextstate.models.protocol import unfit_commands
-from nextstate.models.silent import infer, written
+from nextstate.models.silent import INFERRING, infer, written
 from nextstate.studies.latent_actions import action_r2
 from recordings import make_dataset
 from test_objectives import SMALL
@@ -107,6 +107,28 @@ def test_told_commands_are_taken_otherwise_than_known_ones() -> None:
     assert torch.equal(filled[..., -1], batch[SILENT][:, None].float().expand(filled.shape[:2]))
     with pytest.raises(SettingsError, match="marked"):
         make("latent", marked=True)
+
+
+def test_latent_actions_are_taught_by_labelled_windows_alone() -> None:
+    model = make("latent", taught=True, objective="flow")
+    batch = half_silent(model)
+    stage = next(stage for stage in model.stages if stage.name == INFERRING)
+    recalled = model.windows_for(stage, {n: batch[n] for n in model.spec.modalities})
+    losses = []
+    for changed in (slice(0, 0), slice(1, 2), slice(2, 3)):
+        windows = {n: v.clone() for n, v in recalled.items()} | {
+            "action": batch["action"].clone(),
+            SILENT: batch[SILENT],
+        }
+        windows["action"][changed] += 1
+        model.zero_grad()
+        found = stage.loss(model, windows, torch.Generator().manual_seed(0), 0.5)
+        found["loss"].backward()
+        losses.append(float(found["told commands"].detach()))
+    assert losses[0] == losses[1] != losses[2]
+    assert model.silent is not None and model.silent.inverse.tell.weight.grad.abs().max() > 0
+    with pytest.raises(SettingsError, match="taught"):
+        make("labels", taught=True)
 
 
 def test_a_sense_that_is_lacking_stays_lacking_and_moves_nothing_else() -> None:

@@ -71,7 +71,7 @@ def shared_senses(cache: Cache, silent: Cache | None) -> list[str]:
 def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[str, Any]:
     """Options of a model that learns from silent episodes.
 
-    A run that began before senses were imputed and told commands marked goes on without.
+    A run that began before senses were imputed, told commands marked and latent actions taught goes on without.
     """
     from nextstate.training.run import options_of_run
 
@@ -82,6 +82,8 @@ def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[s
         options["imputed"] = lacking
     if way_of(config) == "labels" and (begun is None or "marked" in begun):
         options["marked"] = True
+    if way_of(config) == "latent" and silent is not None and cache.action_size and (begun is None or "taught" in begun):
+        options["taught"] = True
     return options
 
 

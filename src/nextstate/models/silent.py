@@ -57,6 +57,8 @@ class Silent(nn.Module):
     Args:
         by: one of `WAYS`. senses: as of `Inverse`. action_size: A. latent: L, length of a latent action. imputed: the
         senses that silent episodes lack and that are told from what is seen. marked: whether told commands are.
+        taught: whether latent actions are to tell commands where these are known, which keeps them to what was done
+        (Nikulin et al. 2025, https://arxiv.org/abs/2502.00379).
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Silent(nn.Module):
         width: int,
         imputed: Mapping[str, int] | None = None,
         marked: bool = False,
+        taught: bool = False,
     ) -> None:
         super().__init__()
         self.marked = marked
@@ -83,6 +86,7 @@ class Silent(nn.Module):
         self.ground: Ground | None = None
         if by == "latent" and action_size:
             self.ground = Ground(things, code, action_size, latent, width)
+        self.spell = nn.Linear(latent, action_size) if taught else None
         self.imputer = Imputer(things, code, imputed, width) if imputed else None
 
     def told(self, state: Mapping[str, Tensor], action: Tensor) -> Tensor:
@@ -144,6 +148,8 @@ def equip(model: StateModel) -> None:
         raise UnknownNameError("way to learn from silent episodes", size.silent, WAYS)
     if size.marked and size.silent != "labels":
         raise SettingsError("marked: only commands that are told (silent=labels) can be marked; leave it out.")
+    if size.taught and (size.silent != "latent" or not spec.action_size):
+        raise SettingsError("taught: only latent actions (silent=latent) beside known commands can be; leave it out.")
     if size.silent == "labels" and not spec.action_size:
         raise SettingsError(
             "silent=labels: commands can be written by an inverse model only where some are known; give labelled "
@@ -155,14 +161,23 @@ def equip(model: StateModel) -> None:
     senses = {n: spec.modalities[n].channels for n in model.vectors if n in size.shared}
     imputed = {n: spec.modalities[n].channels for n in model.vectors if n in size.imputed}
     model.silent = Silent(
-        size.silent, size.things, size.code, senses, spec.action_size, size.latent, size.token, imputed, size.marked
+        size.silent,
+        size.things,
+        size.code,
+        senses,
+        spec.action_size,
+        size.latent,
+        size.token,
+        imputed,
+        size.marked,
+        size.taught,
     )
     model.dynamics.told = model.silent.told
     model.dynamics.unfelt = nn.Parameter(0.1 * torch.randn(len(model.vectors), size.token))
-    model.stages = tuple(stages_of(model.stages, size.silent, bool(imputed)))
+    model.stages = tuple(stages_of(model.stages, size.silent, bool(imputed) or size.taught))
 
 
-def stages_of(stages: Sequence[Stage], by: str, imputed: bool = False) -> list[Stage]:
+def stages_of(stages: Sequence[Stage], by: str, taught: bool = False) -> list[Stage]:
     """The stages of an objective, for windows of which some are silent.
 
     Raises `SettingsError` for one whose eye learns from commands.
@@ -176,7 +191,7 @@ def stages_of(stages: Sequence[Stage], by: str, imputed: bool = False) -> list[S
                     "frozen with --silent."
                 )
             found.append(stage)
-            if by == "labels" or imputed:
+            if by == "labels" or taught:
                 found.append(Stage(INFERRING, INFER, infer, windows=2.0, recalled=True))
         else:
             found.append(replace(stage, loss=heard(stage.loss, by, stage.name)))
@@ -196,8 +211,9 @@ def telling(model: StateModel, batch: dict[str, Tensor], generator: Generator) -
     known, lacking = ~_silent(batch), () if part.imputer is None else tuple(part.imputer.tell)
     states = _blurred({n: batch[n][known] for n in ("places", "codes", *part.senses, *lacking)}, generator)
     found = {} if part.imputer is None else part.imputer.missed(states)
-    if part.by == "labels":
+    if part.by == "labels" or part.spell is not None:
         told, commands = part.between(states), batch["action"][known].float()
+        told = told if part.spell is None else part.spell(told).float()
         found["commands"] = F.smooth_l1_loss(told, commands, beta=BEND) if known.any() else 0 * told.sum()
     return {f"told {name}": value for name, value in found.items()}
 
@@ -209,6 +225,7 @@ def heard(loss: StageLoss, by: str, name: str) -> StageLoss:
         teaching: dict[str, Tensor] = {}
         if name == "react":
             batch = _some(batch, generator)
+        if name == "react" or (name == "foresee" and model.silent.spell is not None):
             teaching = telling(model, batch, generator)
         if model.silent.imputer is not None:
             batch = model.silent.imputer.filled(batch)

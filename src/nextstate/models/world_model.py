@@ -52,7 +52,8 @@ class Size:
         angles: octaves of directions in which things tell where they lie of each other.
         silent: how it learns from episodes without commands, see `silent.WAYS`; latent: length of a latent action;
             shared: senses that such episodes have too; imputed: those they lack, told from what is seen;
-            marked: whether commands that are told are taken otherwise than known ones.
+            marked: whether commands that are told are taken otherwise than known ones; taught: whether latent actions
+            are to tell the commands that are known.
         keen: whether things are outlined by finer differences of colour, by hue rather than by shade, and what is at
             the same place in every picture is no thing, see `nextstate.models.objectives.pixel`.
     """
@@ -75,6 +76,7 @@ class Size:
     shared: tuple[str, ...] = ()
     imputed: tuple[str, ...] = ()
     marked: bool = False
+    taught: bool = False
     keen: bool = False
 
     def told(self, action_size: int) -> int:
