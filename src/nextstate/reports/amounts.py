@@ -11,6 +11,9 @@ from nextstate.reports.svg import Plot
 
 Row = Mapping[str, Any]
 
+BENDS = 32
+"""Pieces in which a curve is drawn."""
+
 
 def data_page(
     question: str,
@@ -83,8 +86,9 @@ def _curves(series: Mapping[str, Sequence[Row]], laws: Mapping[str, Any], figure
             plot.dot(math.log2(row["episodes"]), mean, tone, 3, f"{name}, {row['episodes']} episodes: {mean:.3f}")
         law = laws.get(name) if figure == "nce" else None
         if law:
-            fitted = [law["scale"] * 2 ** (-x * law["exponent"]) for x in (left, right)]
-            plot.line((left, right), fitted, f"{tone} dashed")
+            along = [left + (right - left) * part / BENDS for part in range(BENDS + 1)]
+            fitted = [law["scale"] * 2 ** (-x * law["exponent"]) for x in along]
+            plot.line(along, [value if value <= top else None for value in fitted], f"{tone} dashed")
     return plot.render()
 
 
