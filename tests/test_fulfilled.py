@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nextstate.commands.direct import of_use
+from nextstate.commands.direct import only_fulfilled
 from nextstate.data import open_cache
 from nextstate.data.facts import factors_of
 from nextstate.data.recording import Plan, record
 from nextstate.evaluation import named
 from nextstate.evaluation.named import Witness, fulfilled
 from nextstate.worlds import WORLDS, make_world
+from nextstate.worlds.scene import COLOURS
 
 
 @pytest.mark.parametrize(("name", "episodes", "steps"), [("push", 8, 40), ("spill", 4, 30)])
@@ -40,13 +41,23 @@ def test_a_recording_tells_what_the_simulator_tells(name: str, episodes: int, st
     assert fulfilled(unknown, tmp_path, np.arange(episodes), others, steps).all()
 
 
+def test_a_thing_that_moves_alone_has_gone_farther_than_all_others() -> None:
+    world, rng = WORLDS["push"], np.random.default_rng(0)
+    rows = named.group_indices(world)["objects"][:2]
+    for _ in range(500):
+        before = rng.uniform(-0.5, 0.5, sum(len(names) for names in world.outcome_groups.values()))
+        after = before.copy()
+        after[rows] += rng.uniform(0.1, 0.4) * np.array([-1.0, rng.uniform(-0.4, 0.4)])
+        assert named.pushed(world, f"push_{COLOURS[0]}_left", before, after)
+
+
 def test_what_failed_is_not_learned_from_and_never_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record(Plan("push", skill_fraction=1.0, steps=4), tmp_path, 4, workers=1)
     cache, asked = open_cache(tmp_path, workers=1), iter([True, False, True, True])
     monkeypatch.setitem(named.NAMED, "push", lambda world, skill, course: next(asked))
-    kept = of_use(tmp_path, cache)
+    kept = only_fulfilled(tmp_path, cache)
     assert len(kept.episodes) == 3 and "in 1 of" in capsys.readouterr().out
     monkeypatch.setitem(named.NAMED, "push", lambda world, skill, course: False)
-    assert len(of_use(tmp_path, cache).episodes) == 4
+    assert len(only_fulfilled(tmp_path, cache).episodes) == 4

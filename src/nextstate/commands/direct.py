@@ -69,8 +69,10 @@ def main(argv: list[str]) -> int:
     if learned_before(Director, folder, settings):
         print(f"a director was learned with these settings; it lies in {folder}")
         return 0
-    choose = of_use if config.fulfilled else lambda _, cache: Instructed.of(cache)
-    found = [choose(data, cache) for data, cache in zip(config.data, caches, strict=True)]
+    found = [
+        only_fulfilled(data, cache) if config.fulfilled else Instructed.of(cache)
+        for data, cache in zip(config.data, caches, strict=True)
+    ]
     if any(part.asked.keys() != found[0].asked.keys() for part in found):
         raise SettingsError("--data names datasets with other skills than the first one has; give those of one world.")
     with one_after_another(bar) as show:
@@ -96,8 +98,11 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def of_use(data: Path, cache: Cache) -> Instructed:
-    """The instructed episodes, without those to learn from in which what was asked for did not happen."""
+def only_fulfilled(data: Path, cache: Cache) -> Instructed:
+    """The instructed episodes, without those to learn from in which what was asked for did not happen.
+
+    All of them where it happened in none that is learned from.
+    """
     from nextstate.evaluation.named import fulfilled
     from nextstate.policies.directing import BEGINNING, Instructed
 

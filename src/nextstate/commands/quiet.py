@@ -75,16 +75,14 @@ def silent_options(config: Config, cache: Cache, silent: Cache | None) -> dict[s
     """
     from nextstate.training.run import options_of_run
 
-    felt, shared = _felt(cache), shared_senses(cache, silent)
-    options: dict[str, Any] = {"silent": way_of(config), "shared": shared}
-    lacking, begun = [name for name in felt if name not in shared], options_of_run(config.out)
-    if lacking and (begun is None or "imputed" in begun):
-        options["imputed"] = lacking
-    if way_of(config) == "labels" and (begun is None or "marked" in begun):
-        options["marked"] = True
-    if way_of(config) == "latent" and silent is not None and cache.action_size and (begun is None or "taught" in begun):
-        options["taught"] = True
-    return options
+    way, shared, begun = way_of(config), shared_senses(cache, silent), options_of_run(config.out)
+    newer = {
+        "imputed": [name for name in _felt(cache) if name not in shared],
+        "marked": way == "labels",
+        "taught": way == "latent" and silent is not None and cache.action_size > 0,
+    }
+    kept = {name: value for name, value in newer.items() if value and (begun is None or name in begun)}
+    return {"silent": way, "shared": shared, **kept}
 
 
 def mixed(config: Config, labelled: Windows, silent: Cache, spec: WorldModelSpec) -> Mixed:

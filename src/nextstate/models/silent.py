@@ -177,7 +177,7 @@ def equip(model: StateModel) -> None:
     model.stages = tuple(stages_of(model.stages, size.silent, bool(imputed) or size.taught))
 
 
-def stages_of(stages: Sequence[Stage], by: str, taught: bool = False) -> list[Stage]:
+def stages_of(stages: Sequence[Stage], by: str, telling: bool = False) -> list[Stage]:
     """The stages of an objective, for windows of which some are silent.
 
     Raises `SettingsError` for one whose eye learns from commands.
@@ -191,7 +191,7 @@ def stages_of(stages: Sequence[Stage], by: str, taught: bool = False) -> list[St
                     "frozen with --silent."
                 )
             found.append(stage)
-            if by == "labels" or taught:
+            if by == "labels" or telling:
                 found.append(Stage(INFERRING, INFER, infer, windows=2.0, recalled=True))
         else:
             found.append(replace(stage, loss=heard(stage.loss, by, stage.name)))

@@ -271,7 +271,7 @@ class Instructed:
         return Instructed(asked, episodes, skills, held_out)
 
     def only(self, kept: np.ndarray) -> Instructed:
-        """Those of ``(E,)``."""
+        """The episodes for which `kept` ``(E,)`` holds."""
         return replace(self, episodes=self.episodes[kept], skills=self.skills[kept], held_out=self.held_out[kept])
 
 
