@@ -157,7 +157,7 @@ def equip(model: StateModel) -> None:
         )
     unknown = (set(size.shared) | set(size.imputed)) - set(model.vectors)
     if unknown:
-        raise UnknownNameError("sense that silent episodes share", sorted(unknown)[0], model.vectors)
+        raise UnknownNameError("sense of silent episodes", sorted(unknown)[0], model.vectors)
     senses = {n: spec.modalities[n].channels for n in model.vectors if n in size.shared}
     imputed = {n: spec.modalities[n].channels for n in model.vectors if n in size.imputed}
     model.silent = Silent(
