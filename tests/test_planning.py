@@ -242,6 +242,17 @@ def test_a_planner_that_asks_its_way_needs_few_candidates() -> None:
     assert ((0.1 * asked.actions.sum(dim=1)) * goals > 0).all()
 
 
+def test_a_guide_is_left_for_nothing_but_a_clear_gain() -> None:
+    goals = torch.tensor([[0.35, -0.35], [-0.35, 0.35]])
+    asked = problem(goals, cost=Adviser("proprio", goals))
+    loyal, bold = (make_planner("guided", candidates=16, margin=margin).plan(asked) for margin in (torch.inf, 0.0))
+    assert (loyal.actions.abs() <= 0.5).all() and (bold.actions.abs() > 0.5).any()
+    assert (loyal.cost > bold.cost).all()
+    assert torch.allclose(loyal.cost, asked.evaluate(loyal.commands[:, None])[:, 0])
+    gain = float((loyal.cost - bold.cost).max())
+    assert torch.equal(make_planner("guided", candidates=16, margin=1.1 * gain).plan(asked).actions, loyal.actions)
+
+
 def test_what_was_judged_on_the_way_costs_what_it_costs_judged_anew() -> None:
     goals = torch.tensor([[0.35, -0.35], [-0.35, 0.35]])
     asked = problem(goals, cost=Adviser("proprio", goals), block=2, stride=2, last=0.5)

@@ -28,6 +28,17 @@ def test_an_episode_of_plans_depends_on_its_seed_alone() -> None:
     assert np.abs(one.columns["action"]).max() <= 1
 
 
+def test_a_guide_practises_as_it_would_act_and_strays_half_of_the_time() -> None:
+    practice = Practice(folder_of("push"), "cloned")
+    episodes = [play(PLAN, number, practice) for number in range(6)]
+    for number, episode in enumerate(episodes):
+        np.testing.assert_array_equal(episode.columns["action"], play(PLAN, number, practice).columns["action"])
+        assert np.abs(episode.columns["action"]).max() <= 1
+    # Commands are of one look for two steps: without noise the second is near the first.
+    jumps = [np.abs(np.diff(episode.columns["action"][:2], axis=0)).max() for episode in episodes]
+    assert min(jumps) < 0.15 < max(jumps)
+
+
 def test_a_goal_is_of_this_scene_and_leaves_it_as_it_was() -> None:
     world = make_world("push")
     world.reset(seed=3)

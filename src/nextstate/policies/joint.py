@@ -22,7 +22,7 @@ from nextstate.planning.guide import commands_to
 STEPS = 8
 """Steps of future and commands that are drawn at once."""
 
-EULER = 5
+EULER = 4
 """Steps of integration from noise to a draw."""
 
 WAVES = 8
@@ -70,9 +70,15 @@ class Joint(Head):
             thought: ``(N, 128)``. future: ``(N, S, F)``. commands: ``(N, S, A)``.
             levels: ``(N, 2)``, how far each is on its way from noise (0) to what is drawn (1).
         """
+        return self._velocities(thought + self._told(levels), future, commands)
+
+    def _told(self, levels: Tensor) -> Tensor:
         waves = torch.pi * levels[..., None] * torch.arange(1, WAVES + 1, device=levels.device)
-        told = self.level(torch.cat([waves.sin(), waves.cos()], dim=-1).flatten(1))
-        tokens = self.enter(torch.cat([future, commands], dim=-1)) + self.step + (thought + told)[:, None]
+        told: Tensor = self.level(torch.cat([waves.sin(), waves.cos()], dim=-1).flatten(1))
+        return told
+
+    def _velocities(self, known: Tensor, future: Tensor, commands: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.enter(torch.cat([future, commands], dim=-1)) + self.step + known[:, None]
         found = self.leave(self.layers(tokens)).float()
         return found[..., : self.future_size], found[..., self.future_size :]
 
@@ -100,13 +106,13 @@ class Joint(Head):
         commands = torch.randn(count, STEPS, self.shape.action, generator=generator).to(device)
         if given is not None:
             future = self.encode(state, given["places"], given.get("proprio"))
-        for i in range(EULER):
-            levels = torch.full((count, 2), i / EULER, device=device)
-            if given is not None:
-                levels[:, 0] = 1.0
-            if deaf:
-                levels[:, 1] = 0.0
-            towards, doing = self(thought, future, commands, levels)
+        levels = (torch.arange(EULER, device=device) / EULER)[:, None].repeat(1, 2)
+        if given is not None:
+            levels[:, 0] = 1.0
+        if deaf:
+            levels[:, 1] = 0.0
+        for told in self._told(levels):
+            towards, doing = self._velocities(thought + told, future, commands)
             if given is None:
                 future = future + towards / EULER
             if not deaf:

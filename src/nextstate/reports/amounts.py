@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nextstate.reports.studies import page, table_row
-from nextstate.reports.svg import Plot
+from nextstate.reports.svg import Plot, round_ticks
 
 Row = Mapping[str, Any]
 
 BENDS = 32
 """Pieces in which a curve is drawn."""
+
+NAMES, ASIDE = 96.0, 0.16
+"""Room for the names of series, right of a plot; how far series stand apart at one number of episodes, in doublings."""
 
 
 def data_page(
@@ -42,12 +45,12 @@ def data_page(
             plots.append((drawn, f"{words} NCE at 1 s; less is better. Bars: 95 %."))
     head = ("series", "trained on", "cells", *(title for title, _ in figures.values()))
     rows = [
-        table_row(name, (label(row), _states(row), *(_told(row, figure) for figure in figures)))
+        table_row(name, (label(row), _states(row), *(_told(row, figure) for figure in figures)), words=1)
         for name, series in found["series"].items()
         for row in series
     ]
     note = "Means over seeds, plus or minus 95 %: seeds differ, and each is measured on few snapshots."
-    return page(question, found["says"], plots, head, rows, note, made)
+    return page(question, found["says"], plots, head, rows, note, made, words=1)
 
 
 def _states(row: Row) -> str:
@@ -56,7 +59,10 @@ def _states(row: Row) -> str:
 
 def _told(row: Row, figure: str) -> str:
     found = row["figures"].get(figure)
-    return "" if found is None else f"{found['mean']:.3g} ± {1.96 * found['error']:.2g}"
+    if found is None:
+        return ""
+    # One seed, and a figure that is not measured by snapshots: nothing is known of its error.
+    return f"{found['mean']:.3g}" + (f" ± {1.96 * found['error']:.2g}" if found["error"] else "")
 
 
 def _measured(rows: Sequence[Row], figure: str) -> list[tuple[Row, float, float]]:
@@ -74,16 +80,19 @@ def _curves(series: Mapping[str, Sequence[Row]], laws: Mapping[str, Any], figure
     top = 1.1 * max(mean + half for _, mean, half in points)
     low = -0.12 * top
     left, right = math.log2(counts[0]) - 0.5, math.log2(counts[-1]) + 0.5
-    ticks = tuple(round(top * share, 2) for share in (0.0, 0.25, 0.5, 0.75))
-    plot = Plot(f"{title} against labelled episodes", (left, right), (low, top), ((), ticks), ("labelled episodes", ""))
+    axes = ((left, right), (low, top), ((), round_ticks(top)))
+    plot = Plot(f"{title} against labelled episodes", *axes, ("labelled episodes", ""), right=NAMES)
     for count in counts:
         plot.note(math.log2(count), low, str(count), "middle")
     for index, (name, rows) in enumerate(measured.items()):
-        tone = f"group group{index % 6}"
-        plot.line([math.log2(row["episodes"]) for row, _, _ in rows], [mean for _, mean, _ in rows], tone, name)
+        tone, aside = f"group group{index % 6}", ASIDE * index
+        plot.line([math.log2(row["episodes"]) + aside for row, _, _ in rows], [mean for _, mean, _ in rows], tone)
+        if rows:
+            plot.name(rows[-1][1], name, tone)
         for row, mean, half in rows:
-            plot.bar(math.log2(row["episodes"]), max(mean - half, 0.0), mean + half, tone)
-            plot.dot(math.log2(row["episodes"]), mean, tone, 3, f"{name}, {row['episodes']} episodes: {mean:.3f}")
+            place = math.log2(row["episodes"]) + aside
+            plot.bar(place, max(mean - half, 0.0), mean + half, tone)
+            plot.dot(place, mean, tone, 3, f"{name}, {row['episodes']} episodes: {mean:.3f}")
         law = laws.get(name) if figure == "nce" else None
         if law:
             along = [left + (right - left) * part / BENDS for part in range(BENDS + 1)]
@@ -99,8 +108,7 @@ def _side_by_side(rows: Sequence[Row]) -> str:
         return ""
     top = 1.1 * max(mean + half for _, mean, half in points)
     low = -0.12 * top
-    ticks = tuple(round(top * share, 2) for share in (0.0, 0.25, 0.5, 0.75))
-    plot = Plot("NCE at 1 s", (-0.6, len(points) - 0.4), (low, top), ((), ticks), ("", ""))
+    plot = Plot("NCE at 1 s", (-0.6, len(points) - 0.4), (low, top), ((), round_ticks(top)), right=12.0)
     for place, (row, mean, half) in enumerate(points):
         word = f"{row['layouts']} scenes" if row["layouts"] else row["policy"]
         plot.note(place, low, word, "middle")

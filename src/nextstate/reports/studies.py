@@ -45,15 +45,18 @@ def page(
     rows: Sequence[str],
     note: str,
     made: str,
+    words: int = 0,
 ) -> str:
     """One page of a study.
 
     Args:
         says: sentences. plots: SVG and the words below it. head: titles of the table. rows: of it, as HTML.
         note: what a reader of the table has to know. made: the command.
+        words: columns of words, after that of names.
     """
     figures = "".join(f"<figure>{plot}<figcaption>{words}</figcaption></figure>" for plot, words in plots)
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
+    kinds = ["", *[" class=words"] * words, *[""] * (len(head) - words - 1)]
+    titles = "".join(f'<th scope="col"{kind}>{escape(title)}</th>' for kind, title in zip(kinds, head, strict=True))
     style = files("nextstate.reports").joinpath("report.css").read_text(encoding="utf-8")
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in says)
     return (
@@ -83,9 +86,11 @@ def _row(name: str, count: str, kind: str, row: Mapping[str, Any]) -> str:
     return table_row(name, cells)
 
 
-def table_row(name: str, cells: Sequence[str]) -> str:
-    """A row of a table, as HTML."""
-    return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+def table_row(name: str, cells: Sequence[str], words: int = 0) -> str:
+    """A row of a table, as HTML; the first so many cells are words, which may be broken into lines."""
+    kinds = ["<td class=words>"] * words + ["<td>"] * (len(cells) - words)
+    told = "".join(f"{kind}{escape(cell)}</td>" for kind, cell in zip(kinds, cells, strict=True))
+    return f'<tr><th scope="row">{escape(name)}</th>{told}</tr>'
 
 
 def _curves(table: Mapping[str, Any], kind: str) -> str:

@@ -30,6 +30,9 @@ class Guided:
         blind: share of proposals drawn without asking.
         polish: variations of the best in each of `rounds` rounds; 0 for none.
         spread: standard deviation by which they vary at first; half as much in each later round.
+        margin: by how much less than what the guide would do, without wandering off, another plan has to cost to be
+            chosen, in the cost's own unit (steps to go, of `TimeToGo`). What a search finds in an imperfect model is
+            believed too well, what a guide does is foreseen as well as what was recorded.
     """
 
     candidates: int = 40
@@ -39,6 +42,7 @@ class Guided:
     polish: int = 24
     rounds: int = 2
     spread: float = 0.3
+    margin: float = 0.0
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         check_counts(candidates=self.candidates)
@@ -48,23 +52,30 @@ class Guided:
         advise: Advise | None = getattr(problem.cost, "advise", None)
         # What was planned before, and standing still, which noise never proposes, are candidates too.
         given = torch.stack([search.start, problem.bounded(torch.zeros_like(search.start))], dim=1)
+        faithful: tuple[Tensor, Tensor] | None = None
         if advise is None:
             drawn = problem.bounded(search.start[:, None] + amount * noise)
             search.score(torch.cat([given, drawn], dim=1))
         else:
             heeded = torch.arange(self.candidates) < max(self.candidates - round(self.blind * self.candidates), 1)
             noise *= torch.where(heeded[:, None, None], amount, 1.0)
-            self._follow(problem, search, advise, given, noise, heeded.float())
+            faithful = self._follow(problem, search, advise, given, noise, heeded.float())
         for number in range(self.rounds if self.polish else 0):
             noise = coloured(search.normal(problem.instants, self.polish, *problem.shape), self.colour)
             search.score(problem.bounded(search.best[:, None] + self.spread / 2**number * noise))
+        if faithful is not None and self.margin:
+            search.prefer(*faithful, self.margin)
         return search.plan()
 
     @torch.no_grad()
     def _follow(
         self, problem: Problem, search: Search, advise: Advise, given: Tensor, noise: Tensor, heeded: Tensor
-    ) -> None:
-        """Imagines block by block what the guide would do, and rates it on the way; what is given comes along."""
+    ) -> tuple[Tensor, Tensor]:
+        """Imagines block by block what the guide would do, and rates it on the way; what is given comes along.
+
+        Returns:
+            what the guide itself would do, ``(B, blocks, A)``, and its cost ``(B,)``.
+        """
         size, known = problem.instants, given.shape[1]
         count = self.candidates + known
         rows = torch.arange(size).repeat_interleave(count)
@@ -82,6 +93,7 @@ class Guided:
         costs.append(advise(Future(problem.model, belief, span, rows))[0])
         drawn = torch.stack(commands, dim=2)
         if problem.samples or problem.stride != problem.block:
-            search.score(drawn)
+            rated = search.score(drawn)
         else:
-            search.rated(drawn, problem.total(torch.cat(costs[1:], dim=1).view(size, count, -1)))
+            rated = search.rated(drawn, problem.total(torch.cat(costs[1:], dim=1).view(size, count, -1)))
+        return drawn[:, known], rated[:, known]

@@ -54,6 +54,12 @@ class Search:
         self.course.append(self.cost)
         return costs
 
+    def prefer(self, commands: Tensor, costs: Tensor, margin: float) -> None:
+        """Takes commands ``(B, blocks, A)`` of costs ``(B,)`` unless the best is cheaper by more than `margin`."""
+        preferred = costs <= self.cost + margin
+        self.best = torch.where(preferred[:, None, None], commands, self.best)
+        self.cost = torch.where(preferred, costs, self.cost)
+
     def plan(self) -> Plan:
         """The best so far."""
         count = self.problem.count
