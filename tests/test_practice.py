@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from nextstate.acting.practice import Practice, imagined_goal
+from nextstate.acting.tasks import make_tasks, reached
 from nextstate.cli import main
 from nextstate.data.recording import PRACTISE, Plan, play, record
-from nextstate.errors import CheckpointError, DatasetError
+from nextstate.errors import CheckpointError, DatasetError, SettingsError
 from nextstate.models.folders import folder_of
 from nextstate.worlds import make_world
 
@@ -39,11 +40,34 @@ def test_a_guide_practises_as_it_would_act_and_strays_half_of_the_time() -> None
     assert min(jumps) < 0.15 < max(jumps)
 
 
+def test_a_coach_brings_about_what_exploring_did_and_goes_on_from_wherever_a_guide_got_to() -> None:
+    world = make_world("grasp", modalities=("proprio",))
+    held = 0
+    for task in (tasks := make_tasks(world, 12, seed=900)):
+        assert task.instant.snapshot is not None
+        world.restore(task.instant.snapshot)
+        coach = world.coach(task.wanted, np.random.default_rng(task.seed))
+        for _ in range(50):
+            world.advance_action(coach(world))
+        held += reached(world, world.outcome(), task.wanted)
+    assert held >= 0.7 * len(tasks)
+
+
+def test_coached_episodes_begin_as_the_guide_would_or_as_the_coach() -> None:
+    plan = replace(PLAN, world="grasp", steps=12)
+    episodes = [play(plan, number, Practice(folder_of("grasp"), "coached")) for number in range(4)]
+    again = play(plan, 3, Practice(folder_of("grasp"), "coached"))
+    np.testing.assert_array_equal(episodes[3].columns["action"], again.columns["action"])
+    assert all(np.abs(episode.columns["action"]).max() <= 1 for episode in episodes)
+    with pytest.raises(SettingsError, match="no coach"):
+        play(PLAN, 0, Practice(folder_of("push"), "coached"))
+
+
 def test_a_goal_is_of_this_scene_and_leaves_it_as_it_was() -> None:
     world = make_world("push")
     world.reset(seed=3)
     before, now = world.snapshot(), world.observe()
-    goal = imagined_goal(world, np.random.default_rng(0))
+    goal, _ = imagined_goal(world, np.random.default_rng(0))
     np.testing.assert_array_equal(world.snapshot().state, before.state)
     np.testing.assert_array_equal(world.observe()["rgb"], now["rgb"])
     moved = (goal["rgb"] != now["rgb"]).any(axis=2).mean()

@@ -4,19 +4,28 @@ A planner looks for commands whose imagined future is good, and so it finds thos
 recordings of others hold few such. Episodes in which plans are acted out do (on-policy model learning, Ross and Bagnell
 2012, https://arxiv.org/abs/1203.1007). A guide that acts gets to where only it gets to; wherever that is, is a goal
 that was reached, and so it learns from its own episodes as from any other (goal-conditioned supervised learning, Ghosh
-et al. 2019, https://arxiv.org/abs/1912.06088).
+et al. 2019, https://arxiv.org/abs/1912.06088). Where a world has a coach, it shows what should be done from there
+(learning from corrections, Ross et al. 2011, https://arxiv.org/abs/1011.0686).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from nextstate.acting.tasks import reached
+from nextstate.models.pretrained import from_pretrained
+from nextstate.models.world_model import StateModel
+from nextstate.planning import SeenDistance
 from nextstate.planning.guide import Guide
-from nextstate.policies.loading import load
+from nextstate.policies.loading import EVERY, load
+from nextstate.policies.looking import Looking, cloning
 from nextstate.policies.planned import Planned
 from nextstate.policies.protocol import Actor
 from nextstate.training.precision import settle_threads
@@ -34,8 +43,15 @@ DRAWS = 8
 STRAYING, ASTRAY = 0.5, 0.3
 """Share of goals that a guide pursues with noise on its commands, and the standard deviation of that."""
 
-By = Literal["planner", "cloned"]
-"""How goals are pursued: by plans, or by what a guide says without planning, some twenty times faster."""
+ALONE, LONGEST = 0.6, 20
+"""Share of goals that a guide begins to pursue before its coach goes on, and for how many steps at most."""
+
+SETTLED = 6
+"""Steps for which a coach stays with what it has reached."""
+
+By = Literal["planner", "cloned", "coached"]
+"""How goals are pursued: by plans; by what a guide says without planning, some twenty times faster; or so for a while,
+and then by the world's own coach, who knows where everything is."""
 
 
 class Practice:
@@ -53,30 +69,84 @@ class Practice:
 
     def __call__(self, world: World, rng: np.random.Generator) -> Policy:
         settle_threads(1)
-        actor: Actor | None = None
-        left, noise = 0, 0.0
+        pursuit: Pursuit | None = None
 
         def command(world: World) -> np.ndarray:
-            nonlocal actor, left, noise
-            if actor is None or left == 0:
-                before, seed = actor, int(rng.integers(2**31))
-                actor = load(self.folder, goal=imagined_goal(world, rng), decoder=self.by, seed=seed)
-                if isinstance(actor, Planned) and isinstance(before, Planned):
-                    actor.memory = before.memory  # Goals change; what was sensed and done stays.
-                if self.by == "cloned":
-                    noise = ASTRAY * float(rng.random() < STRAYING)
-                left = PATIENCE
-            left -= 1
-            done = actor.select_action(world.observe())
-            return np.clip(done + noise * rng.standard_normal(done.shape), -1, 1).astype(done.dtype) if noise else done
+            nonlocal pursuit
+            if pursuit is None or pursuit.left == 0:
+                pursuit = self._pursue(world, rng, pursuit)
+            return pursuit(world)
 
         return command
 
+    def _pursue(self, world: World, rng: np.random.Generator, before: Pursuit | None) -> Pursuit:
+        goal, wanted = imagined_goal(world, rng)
+        seed = int(rng.integers(2**31))
+        actor = _cloned(self.folder, goal) if self.by != "planner" else load(self.folder, goal=goal, seed=seed)
+        if before is not None and isinstance(actor, Planned) and isinstance(before.actor, Planned):
+            actor.memory = before.actor.memory  # Goals change; what was sensed and done stays.
+        pursuit = Pursuit(actor, wanted, rng)
+        if self.by != "planner":
+            pursuit.noise = ASTRAY * float(rng.random() < STRAYING)
+        if self.by == "coached":
+            pursuit.coach = world.coach(wanted, rng)
+            pursuit.alone = int(rng.integers(LONGEST + 1)) if rng.random() < ALONE else 0
+            pursuit.left += pursuit.alone
+        return pursuit
 
-def imagined_goal(world: World, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What would be sensed had the world been explored for a while, modality -> ``(*shape)``; it is left as it was."""
+
+@dataclass
+class Pursuit:
+    """Of one goal, for `left` more steps.
+
+    Args:
+        wanted: outcome ``(D,)``. noise: standard deviation, on the actor's commands.
+        coach: who goes on after so many more steps `alone`.
+    """
+
+    actor: Actor
+    wanted: np.ndarray
+    rng: np.random.Generator
+    left: int = PATIENCE
+    noise: float = 0.0
+    coach: Policy | None = None
+    alone: int = 0
+
+    def __call__(self, world: World) -> np.ndarray:
+        self.left -= 1
+        if self.coach is not None and self.alone == 0:
+            if reached(world, world.outcome(), self.wanted):
+                self.left = min(self.left, SETTLED)
+            return self.coach(world)
+        self.alone -= 1
+        done = self.actor.select_action(world.observe())
+        if not self.noise:
+            return done
+        return np.clip(done + self.noise * self.rng.standard_normal(done.shape), -1, 1).astype(done.dtype)
+
+
+@lru_cache(maxsize=1)
+def _known(folder: Path) -> tuple[StateModel, Guide]:
+    """A model and its guide, which are asked for at every goal."""
+    model = from_pretrained(folder)
+    assert isinstance(model, StateModel)
+    return model, Guide.load(folder)
+
+
+def _cloned(folder: Path, goal: Mapping[str, np.ndarray]) -> Actor:
+    model, guide = _known(folder)
+    seen = SeenDistance.of(model, {name: torch.from_numpy(np.array(values))[None] for name, values in goal.items()})
+    return Looking(model, cloning(guide, seen), EVERY, guide.calm)
+
+
+def imagined_goal(world: World, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """What would be sensed had the world been explored for a while, and come of it; it is left as it was.
+
+    Returns:
+        modality -> ``(*shape)``, and the outcome ``(D,)``.
+    """
     snapshot, before = world.snapshot(), world.outcome()
-    sensed: dict[str, np.ndarray] = {}
+    sensed, after = world.observe(), before
     for _ in range(DRAWS):
         policy = world.explore(rng)
         for _ in range(AHEAD):
@@ -85,4 +155,4 @@ def imagined_goal(world: World, rng: np.random.Generator) -> dict[str, np.ndarra
         world.restore(snapshot)
         if not reached(world, before, after):
             break
-    return sensed
+    return sensed, after

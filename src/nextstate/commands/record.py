@@ -35,9 +35,9 @@ class Config:
     practise: str = ""
     """Folder of a model with a guide, or the world of a shipped one: exploring episodes act out its plans, without
     digressions, so that it can learn where these go wrong."""
-    practise_by: Literal["planner", "cloned"] = "planner"
-    """How: by plans, or by what the guide says without planning, with noise half of the time, some twenty times
-    faster."""
+    practise_by: Literal["planner", "cloned", "coached"] = "planner"
+    """How: by plans; by what the guide says without planning, with noise half of the time, some twenty times faster;
+    or so for up to 20 steps, and then by the world's own coach (grasp has one)."""
     layouts: int = 0
     """Different scenes, which episodes take in turn; 0 for another in every episode."""
     steps: int = 0

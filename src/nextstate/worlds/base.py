@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 
 from nextstate.actions import check_actions
-from nextstate.errors import SnapshotError, StateError
+from nextstate.errors import SettingsError, SnapshotError, StateError
 from nextstate.modalities import MODALITIES, Modality, StateSpec, modality
 from nextstate.worlds.render import shared_renderer
 from nextstate.worlds.snapshot import Snapshot
@@ -179,6 +179,10 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
     def explore(self, rng: np.random.Generator) -> Policy:
         """A policy whose commands make things happen in many ways."""
         raise NotImplementedError
+
+    def coach(self, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
+        """Who knows where everything is, and brings about the outcome ``(D,)``; raises `SettingsError` for none."""
+        raise SettingsError(f"{self.name} has no coach; practise by planner or cloned, or choose grasp.")
 
     def miss(self, outcome: np.ndarray, wanted: np.ndarray) -> float:
         """How far the farthest thing is from its goal, in units of what counts as reached: at most 1 is there."""

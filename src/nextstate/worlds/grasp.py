@@ -8,6 +8,7 @@ import numpy as np
 
 from nextstate.worlds import arm, grasp_scene
 from nextstate.worlds.base import CONTROL_HZ, Policy, World
+from nextstate.worlds.grasp_coach import coach
 from nextstate.worlds.grasp_scene import NAMES, REACH_HIGH, REACH_LOW, SLOTS, TRAVEL
 from nextstate.worlds.grasp_skills import SKILLS, exploration
 
@@ -136,6 +137,10 @@ class Grasp(World):
     def explore(self, rng: np.random.Generator) -> Policy:
         """Grasps, lifts, carries, drops, stacks, shoves and pulls at random, with noise and at random speeds."""
         return exploration(rng)
+
+    def coach(self, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
+        """Takes up what is not where it is wanted, one after another, and sets it down there or holds it there."""
+        return coach(wanted, rng)
 
     def present(self) -> list[int]:
         """Colour slots that hold an object in this scene."""
