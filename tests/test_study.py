@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from nextstate.cli import main
+from nextstate.models.folders import folder_of
 from nextstate.planning import Guide
 from nextstate.studies.decoding import DECODERS, needed_heads, says
 from recordings import make_dataset
@@ -84,3 +86,21 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     make_dataset(tmp_path / "others", episodes=3, length=8)
     assert main(["guide", "--model", "push", "--data", str(tmp_path / "others")]) == 2
     assert "but push-small knows it as" in capsys.readouterr().err
+
+
+def test_a_guide_goes_on_learning_and_keeps_what_matters_to_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["guide", "--data", str(data), "--minutes", "0.01", "--out", str(tmp_path), "--init-from", "push"]
+    mine = [*options, "--model", "push"]
+    assert main([*mine, "--heads", "guide"]) == 0
+    shipped, taught = Guide.load(folder_of("push")), Guide.load(tmp_path)
+    assert torch.equal(taught.rests, shipped.rests) and torch.equal(taught.obeys, shipped.obeys)
+    assert not torch.equal(*(guide.members.state_dict()["0.steps.weight"] for guide in (taught, shipped)))
+    capsys.readouterr()
+    assert main([*mine, "--heads", "guide"]) == 0
+    assert "were learned with these settings" in capsys.readouterr().out
+    for wrong, said in ((["--looks"], "another shape"), (["--model", "grasp"], "another model")):
+        assert main([*mine, "--heads", "guide", *wrong]) == 2
+        assert said in capsys.readouterr().err
+    assert main([*mine, "--heads", "inverse"]) == 2

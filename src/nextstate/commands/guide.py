@@ -36,6 +36,9 @@ class Config:
     posture there, and not only where they are: for arms that lift and carry."""
     members: int = 1
     """How many guides learn, in the same time, whose opinions are averaged."""
+    init_from: str = ""
+    """Folder of the same model, or the world of a shipped one, whose guide goes on learning; what matters to it stays,
+    which a dataset of practice would not tell: whoever carries things about lets them rest seldom."""
     episodes: int = 0
     """Learn from the first so many training episodes; 0 for all."""
     minutes: float = 4.0
@@ -69,6 +72,14 @@ def main(argv: list[str]) -> int:
         raise SettingsError(f"--members {config.members}: at least one guide has to learn.")
     if config.members > 1 and Guide.name not in config.heads:
         raise SettingsError(f"--members {config.members} are guides; add guide to --heads, or leave --members out.")
+    start = None
+    if config.init_from:
+        if Guide.name not in config.heads:
+            raise SettingsError(f"--init-from {config.init_from} is a guide; add guide to --heads, or leave it out.")
+        one, other = folder_of(config.init_from), folder_of(config.model)
+        if checksum(one / WEIGHTS) != checksum(other / WEIGHTS):
+            raise SettingsError(f"the guide of {one} looks with another model than {other}; learn one anew.")
+        start = Guide.load(one)
     settle_threads()
     model, folder = from_pretrained(config.model), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +93,11 @@ def main(argv: list[str]) -> int:
     }
 
     def settings_of(name: str) -> dict[str, object]:
-        return {**settings, "members": config.members} if name == Guide.name and config.members > 1 else settings
+        if name != Guide.name:
+            return settings
+        several = {"members": config.members} if config.members > 1 else {}
+        begun = {"begun": checksum(folder_of(config.init_from) / Guide.file())} if config.init_from else {}
+        return {**settings, **several, **begun}
 
     missing = [name for name in config.heads if not learned_before(HEADS[name][0], folder, settings_of(name))]
     if not missing:
@@ -92,7 +107,9 @@ def main(argv: list[str]) -> int:
         seen = Recollection.of(model, config.data, config.seed, progress, config.episodes, config.looks)
     for name in missing:
         with bar(f"learning {name}", "seconds") as progress:
-            head, errors = learn(name, seen, 60 * config.minutes, config.seed, progress, config.looks, config.members)
+            head, errors = learn(
+                name, seen, 60 * config.minutes, config.seed, progress, config.looks, config.members, start
+            )
         path = head.save(folder)
         told = {key: round(value, 5) for key, value in errors.items()}
         record = {**provenance(f"nextstate guide {shlex.join(argv)}"), "settings": settings_of(name), "errors": told}

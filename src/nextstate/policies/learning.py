@@ -158,6 +158,7 @@ def learn(
     show: Show | None = None,
     looks: bool = False,
     members: int = 1,
+    start: Guide | None = None,
 ) -> tuple[Head, dict[str, float]]:
     """A head of that name (see `HEADS`), and its errors on episodes that it did not learn from.
 
@@ -165,6 +166,10 @@ def learn(
         looks: whether a guide sees what things look like in goals, besides where they are.
         show: told how many of how many seconds have passed.
         members: of a guide, whose opinions are averaged; they share the time.
+        start: a guide of the same shape that goes on learning; what matters to it stays, whoever acts in the dataset.
+
+    Raises:
+        SettingsError: for one of another shape.
     """
     kind, loss_of = HEADS[name]
     looks = looks and kind is Guide
@@ -182,16 +187,7 @@ def learn(
     head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
-        head.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
-        head.rests.copy_(restfulness(some["places"], some["there"]))
-        if looks and "proprio" in some:
-            head.not_feeling(speeds(some["proprio"]))
-        if looks:
-            # Where only bodies move, nothing is ever brought home.
-            whole = draw_stretches(some, seed_step(seed, 0, device), LONGEST, LONGEST, still=True)
-            head.brings = bool((homecoming(some, whole, head.matters) > 0).float().mean() > BROUGHT)
-        if head.posture is not None:
-            head.posture.fit(some, seen.model.spec.modalities["proprio"])
+        _prepare(head, some, seen, seed, start)
     if isinstance(head, Joint):
         fit_spread(head, some)
     if isinstance(head, Posture):
@@ -203,3 +199,24 @@ def learn(
     with torch.no_grad(), autocast(device, dtype):
         errors = {n: float(v) for n, v in loss_of(head, held, seed_step(seed, 0, device)).items()}
     return head, {**errors, "commands_of_none": float(held["action"].float().square().mean()), "steps": step}
+
+
+def _prepare(
+    guide: Guide, some: Mapping[str, Tensor], seen: Recollection, seed: int, start: Guide | None = None
+) -> None:
+    """What a guide is told before it learns: what things do in some windows of the dataset, and what is felt."""
+    if start is None:
+        guide.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
+        guide.rests.copy_(restfulness(some["places"], some["there"]))
+        if guide.posture is not None:
+            guide.posture.fit(some, seen.model.spec.modalities["proprio"])
+    elif start.shape != guide.shape:
+        raise SettingsError(f"the guide to start from has another shape ({start.shape}) than this one ({guide.shape}).")
+    else:
+        guide.load_state_dict(start.state_dict())
+    if guide.calm and "proprio" in some:
+        guide.not_feeling(speeds(some["proprio"]))
+    if guide.calm:
+        # Where only bodies move, nothing is ever brought home.
+        whole = draw_stretches(some, seed_step(seed, 0, guide.obeys.device), LONGEST, LONGEST, still=True)
+        guide.brings = bool((homecoming(some, whole, guide.matters) > 0).float().mean() > BROUGHT)
