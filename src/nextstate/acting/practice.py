@@ -5,7 +5,7 @@ recordings of others hold few such. Episodes in which plans are acted out do (on
 2012, https://arxiv.org/abs/1203.1007). A guide that acts gets to where only it gets to; wherever that is, is a goal
 that was reached, and so it learns from its own episodes as from any other (goal-conditioned supervised learning, Ghosh
 et al. 2019, https://arxiv.org/abs/1912.06088). Where a world has a coach, it shows what should be done from there
-(learning from corrections, Ross et al. 2011, https://arxiv.org/abs/1011.0686).
+(as in DAgger, Ross et al. 2011, https://arxiv.org/abs/1011.0686).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Exploration hardly ever does what a goal asks, and lets go from any height. A guide that is to hold what it brings about
 learns from whoever can: its own way is taken as far as it gets, and from there somebody who knows better goes on
-(learning from corrections, Ross et al. 2011, https://arxiv.org/abs/1011.0686).
+(as in DAgger, Ross et al. 2011, https://arxiv.org/abs/1011.0686).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nextstate.worlds.grasp import Grasp
 
 HOME = 0.012
-"""Metres from where it is wanted at which a thing is left alone; a third of what counts as reached."""
+"""Metres from where it is wanted at which a thing is left alone; well within what counts as reached."""
 
 TRIES = 4
 """Times that something is taken up, before it is given up."""
