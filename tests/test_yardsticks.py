@@ -23,7 +23,7 @@ from nextstate.models.protocol import Beliefs
 from nextstate.planning import Future, make_planner
 from nextstate.worlds import YARDSTICKS, Snapshot, World, make_world, world_class
 from nextstate.worlds.adapters.outside import part_of
-from nextstate.worlds.adapters.pusht import TURN, WITHIN
+from nextstate.worlds.adapters.pusht import TURN, WITHIN, PushT
 
 PACKAGES = {"gym_pusht": ("gym_pusht",), "cube": ("ogbench",), "reacher": ("stable_worldmodel", "dm_control")}
 PACKAGES["cartpole"] = PACKAGES["reacher"]
@@ -95,6 +95,13 @@ def test_pusht_is_judged_as_the_original_judges() -> None:
     assert world.miss(together, here) > 1.0, "disc and T share one distance"
     turned = here + np.array([0, 0, 0, 0, 2 * np.pi - 0.9 * TURN])
     assert world.miss(turned, here) == pytest.approx(0.9), "the short way round"
+
+
+@pytest.mark.yardsticks
+@pytest.mark.skipif(not installed("pusht"), reason="its extra is missing")
+def test_pusht_shows_the_pictures_of_the_original() -> None:
+    world = cast(PushT, explored("pusht", 7))
+    assert np.array_equal(world.picture(), np.asarray(world.draw()))
 
 
 @ORIGINALS

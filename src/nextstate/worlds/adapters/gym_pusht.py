@@ -25,5 +25,5 @@ class GymPushT(PushT):
     def command(self, action: np.ndarray) -> np.ndarray:
         return np.array(self.original.agent.position) + REACH * np.asarray(action, np.float64)
 
-    def picture(self) -> np.ndarray:
-        return np.asarray(self.original._render(visualize=False))
+    def draw(self) -> Any:
+        return self.original._render(visualize=False)

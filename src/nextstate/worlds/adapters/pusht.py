@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
-from nextstate.worlds.adapters.stable_worldmodel import environments
+from nextstate.worlds.adapters.outside import outside
+from nextstate.worlds.adapters.stable_worldmodel import EXTRA, environments
 from nextstate.worlds.adapters.yardstick import Yardstick
 from nextstate.worlds.base import Policy, World
 
@@ -75,6 +78,15 @@ class PushT(Replayed):
     def make(self) -> Any:
         return environments("pusht.env").PushT()
 
+    def picture(self) -> np.ndarray:
+        # More than half of the time of a picture goes into taking it off its surface, byte by byte and backwards.
+        with mock.patch("pygame.surfarray.pixels3d", taken_off):
+            return np.asarray(self.draw())
+
+    def draw(self) -> Any:
+        """The original's picture, as the original draws it."""
+        return self.original.render()
+
     def proprio(self) -> np.ndarray:
         return np.array([*self.original.agent.position, *self.original.agent.velocity])
 
@@ -94,6 +106,19 @@ class PushT(Replayed):
     def explore(self, rng: np.random.Generator) -> Policy:
         """Pushes through random points of the T from random sides, at random speeds, and wanders in between."""
         return pushing_through(rng)
+
+
+def taken_off(surface: Any) -> np.ndarray:
+    """What pygame's ``surfarray.pixels3d`` says of a surface of 32 bits, ``(w, h, 3)`` uint8, row after row in memory.
+
+    The numbers are the same; only that copying them takes a fifth of the time.
+    """
+    words = np.ascontiguousarray(outside("pygame", EXTRA).surfarray.pixels2d(surface).T)
+    parts = words.view(np.uint8).reshape(*words.shape, 4)
+    copy = np.empty((*words.shape, 3), np.uint8)
+    for colour, shift in enumerate(surface.get_shifts()[:3]):
+        copy[..., colour] = parts[..., shift // 8 if sys.byteorder == "little" else 3 - shift // 8]
+    return copy.swapaxes(0, 1)
 
 
 def pushing_through(rng: np.random.Generator) -> Policy:
