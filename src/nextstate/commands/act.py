@@ -132,18 +132,22 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     from nextstate.evaluation.oracle import Oracle
     from nextstate.models.folders import folder_of
     from nextstate.planning import make_planner
+    from nextstate.planning.planners import PLANNERS
     from nextstate.policies.learning import HEADS
     from nextstate.worlds import make_world
 
     needed = {head for way in config.ways for head in NEEDS.get(way, ())}
     if config.goal in LEADS and set(PLANS) & set(config.ways):
         needed.add(LEADS[config.goal])
+    planner = PLANNERS.get(config.planner)
+    handed = getattr(planner, "needs", ()) if set(PLANS) & set(config.ways) else ()
     folder = folder_of(config.model or config.world)
+    heads = {name: HEADS[name][0].load(folder) for name in sorted(needed.union(handed))}
     return Tools(
         model,
         Oracle(make_world(world.name, world.size)),
-        make_planner(config.planner, candidates=config.candidates),
-        {name: HEADS[name][0].load(folder) for name in sorted(needed)},
+        make_planner(config.planner, candidates=config.candidates, **{name: heads[name] for name in handed}),
+        heads,
         config.goal,
         config.near,
         {

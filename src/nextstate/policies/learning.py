@@ -22,6 +22,7 @@ from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning.guide import Guide, guide_loss, homecoming, obedience, restfulness, speeds
+from nextstate.planning.precedents import Precedents
 from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
@@ -40,14 +41,15 @@ SPLITS: tuple[Split, ...] = ("all", "train", "validation")
 Loss = Callable[[Any, Mapping[str, Tensor], torch.Generator], dict[str, Tensor]]
 """``loss(head, batch, generator)`` to ``{"loss": ..., "commands": ...}``."""
 
-HEADS: dict[str, tuple[type[Head], Loss]] = {
+HEADS: dict[str, tuple[type[Head], Loss | None]] = {
     Guide.name: (Guide, guide_loss),
     Inverse.name: (Inverse, inverse_loss),
     Joint.name: (Joint, joint_loss),
     Leap.name: (Leap, leap_loss),
     Posture.name: (Posture, posture_loss),
+    Precedents.name: (Precedents, None),
 }
-"""Name -> class and loss."""
+"""Name -> class and loss; none where nothing is learned, and all is kept."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,9 @@ def learn(
         SettingsError: for one of another shape.
     """
     kind, loss_of = HEADS[name]
+    if issubclass(kind, Precedents) or loss_of is None:
+        kept = Precedents.of(seen.shape, seen.train)
+        return kept, {"instants": float(len(kept.places)), "stretches": float(len(kept.stretches()[0]))}
     looks = looks and kind is Guide
     if kind.gisted or looks:
         seen = seen.with_gist()

@@ -13,6 +13,7 @@ from nextstate.planning.planners.gradient import Gradient
 from nextstate.planning.planners.guided import Guided
 from nextstate.planning.planners.icem import ICEM
 from nextstate.planning.planners.mppi import MPPI
+from nextstate.planning.planners.reminded import Reminded
 from nextstate.planning.planners.shooting import Shooting
 from nextstate.planning.planners.striking import Striking
 from nextstate.planning.planners.tree import TreeSearch
@@ -36,12 +37,13 @@ PLANNERS: dict[str, type[Any]] = {
     "categorical": CategoricalCEM,
     "guided": Guided,
     "striking": Striking,
+    "reminded": Reminded,
     "tree": TreeSearch,
 }
 
 
 def make_planner(name: str, **settings: Any) -> Planner:
-    """A planner by name; raises `UnknownNameError`, or `PlanningError` for settings that it does not have."""
+    """A planner by name; raises `UnknownNameError`, or `PlanningError` for settings that it lacks or does not have."""
     if name not in PLANNERS:
         raise UnknownNameError("planner", name, PLANNERS)
     try:
@@ -59,6 +61,7 @@ __all__ = [
     "CategoricalCEM",
     "Gradient",
     "Planner",
+    "Reminded",
     "Shooting",
     "TreeSearch",
     "make_planner",
