@@ -50,7 +50,8 @@ class Config:
     (steps still to go, by a guide from `nextstate guide`), posture (how far the body is from how it looks there, by a
     head of that name) or picture (pixels)."""
     planner: str = "icem"
-    """Planner of the ways that plan."""
+    """Planner of the ways that plan: shooting, cem, icem, mppi, gradient, guided, striking, or reminded, which needs
+    --goal time and the head precedents; with --block 1 --horizon 30 --every 5."""
     candidates: int = 40
     """Futures imagined in each round of the planner."""
     near: float = 60.0
@@ -131,23 +132,19 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     from nextstate.acting.ways import NEEDS, PLANS, Tools
     from nextstate.evaluation.oracle import Oracle
     from nextstate.models.folders import folder_of
-    from nextstate.planning import make_planner
-    from nextstate.planning.planners import PLANNERS
     from nextstate.policies.learning import HEADS
+    from nextstate.policies.loading import planner_by
     from nextstate.worlds import make_world
 
     needed = {head for way in config.ways for head in NEEDS.get(way, ())}
     if config.goal in LEADS and set(PLANS) & set(config.ways):
         needed.add(LEADS[config.goal])
-    planner = PLANNERS.get(config.planner)
-    handed = getattr(planner, "needs", ()) if set(PLANS) & set(config.ways) else ()
     folder = folder_of(config.model or config.world)
-    heads = {name: HEADS[name][0].load(folder) for name in sorted(needed.union(handed))}
     return Tools(
         model,
         Oracle(make_world(world.name, world.size)),
-        make_planner(config.planner, candidates=config.candidates, **{name: heads[name] for name in handed}),
-        heads,
+        planner_by(config.planner, folder, candidates=config.candidates),
+        {name: HEADS[name][0].load(folder) for name in sorted(needed)},
         config.goal,
         config.near,
         {

@@ -21,8 +21,9 @@ class Config:
 
     guide: how many steps it takes from one state to another, and which commands come first. inverse: which commands
     lie between two states. joint: futures and commands drawn together. leap: where five commands in a row lead, for the
-    way leaps of `nextstate act`. posture: what the body feels, read off pictures, for goals of the body. Heads that
-    were learned with the same settings are not learned again, so an interrupted command goes on with the next one.
+    way leaps of `nextstate act`. posture: what the body feels, read off pictures, for goals of the body. precedents:
+    all that was recorded, as the model sees it, for the planner reminded; nothing is learned. Heads that were learned
+    with the same settings are not learned again, so an interrupted command goes on with the next one.
     """
 
     model: Path

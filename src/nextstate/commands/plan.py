@@ -35,7 +35,8 @@ class Config:
     model: str = ""
     """Folder of a model, the world of a shipped one, or oracle (the true simulator); by default the shipped one."""
     planner: str = ""
-    """shooting, cem, icem, mppi, gradient, guided, striking or tree; by default, where the goal is a
+    """shooting, cem, icem, mppi, gradient, guided, striking, tree or reminded (which needs a guide and precedents from
+    `nextstate guide`, and --block 1 --horizon 30 --every 5); by default, where the goal is a
     picture and a guide lies beside the model (see `nextstate guide`), striking, or guided if the guide looks at goals,
     else icem."""
     candidates: int = 96
@@ -73,8 +74,10 @@ def main(argv: list[str]) -> int:
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination import Futures, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
-    from nextstate.planning import TimeToGo, goal_from, make_planner
+    from nextstate.models.folders import folder_of
+    from nextstate.planning import TimeToGo, goal_from
     from nextstate.policies import Planned
+    from nextstate.policies.loading import planner_by
     from nextstate.provenance import provenance
     from nextstate.worlds import Branches, make_world
 
@@ -91,7 +94,7 @@ def main(argv: list[str]) -> int:
     config = replace(config, planner=config.planner or (goal.planner if isinstance(goal, TimeToGo) else "icem"))
     actor = Planned(
         model,
-        make_planner(config.planner, **settings_of(config)),
+        planner_by(config.planner, folder_of(name), **settings_of(config)),
         goal,
         config.horizon,
         config.block,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from nextstate.models.folders import folder_of
 from nextstate.models.language import Vla
 from nextstate.models.pretrained import from_pretrained
 from nextstate.models.world_model import StateModel
-from nextstate.planning import Cost, Guide, SeenDistance, TimeToGo, make_planner
+from nextstate.planning import Cost, Guide, Planner, SeenDistance, TimeToGo, make_planner
+from nextstate.planning.planners import PLANNERS
+from nextstate.planning.precedents import SPANS, Precedents
 from nextstate.policies.following import Following
 from nextstate.policies.heeding import Heeding, heeding
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.joint import Joint
+from nextstate.policies.learning import HEADS
 from nextstate.policies.looking import Looking, cloning, inverting, jointly
 from nextstate.policies.planned import Planned
 from nextstate.policies.protocol import Actor
@@ -28,6 +32,10 @@ BLOCK = 2
 
 EVERY = 2
 """Commands done of each decision."""
+
+
+WHILE = 5
+"""The same, of plans that were done once before."""
 
 
 def load(
@@ -47,7 +55,8 @@ def load(
         model: folder of a model, or the world of a shipped one.
         goal: pictures of the goal, modality -> ``(*shape)``; a whole observation will do, and so will ``rgb`` alone
             together with `now`.
-        decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance), ``cloned``,
+        decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance; with precedents
+            there it is `Reminded`), ``cloned``,
             ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
         seed: of whatever is drawn.
         now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
@@ -97,10 +106,19 @@ def led(folder: Path, seen: SeenDistance) -> Cost:
     return TimeToGo.led_by(Guide.load(folder), seen)
 
 
+def planner_by(name: str, folder: Path, **settings: Any) -> Planner:
+    """A planner by name, with the heads beside a model that it needs; raises `CheckpointError` where one is missing."""
+    needs = getattr(PLANNERS.get(name), "needs", ())
+    return make_planner(name, **settings, **{head: HEADS[head][0].load(folder) for head in needs})
+
+
 def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
     cost = led(folder, seen)
     if not isinstance(cost, TimeToGo):
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
+    if (folder / Precedents.file()).is_file():
+        planner = planner_by("reminded", folder)
+        return Planned(eye, planner, cost, horizon=max(SPANS), block=1, every=WHILE, seed=seed)
     return Planned(eye, make_planner(cost.planner), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
