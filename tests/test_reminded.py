@@ -27,7 +27,6 @@ from nextstate.worlds.pusher import PusherWorld, push_along
 
 SHAPE = HeadShape(things=2, code=4, proprio=0, action=2)
 EPISODES, LENGTH = 12, 41
-MATTERS = torch.tensor([0.0, 1.0])
 
 
 def windows(places: np.ndarray, codes: np.ndarray, action: np.ndarray, length: int) -> Any:
@@ -41,7 +40,7 @@ def windows(places: np.ndarray, codes: np.ndarray, action: np.ndarray, length: i
 def known() -> Precedents:
     """A body that wanders about beside a thing that wanders, too."""
     rng = np.random.default_rng(0)
-    steps = rng.normal(0, 0.03, (EPISODES, LENGTH, 2, 2)).cumsum(axis=1).reshape(-1, 2, 2)
+    steps = rng.normal(0, 0.06, (EPISODES, LENGTH, 2, 2)).cumsum(axis=1).reshape(-1, 2, 2)
     codes = rng.normal(0, 1, (EPISODES * LENGTH, 2, 4))
     return Precedents.of(SHAPE, windows(steps, codes, rng.uniform(-1, 1, (len(steps), 2)), LENGTH))
 
@@ -57,7 +56,7 @@ def test_what_was_done_is_found_again_elsewhere(known: Precedents, episode: int,
         codes[first],
         known.places[first + span].float() + aside,
         codes[first + span],
-        MATTERS,
+        torch.ones(2),
         0,
         3,
         32,

@@ -8,7 +8,7 @@ https://papers.nips.cc/paper/2007/hash/1f4477bad7af3616c1f933a02bfabe4e-Abstract
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
@@ -28,21 +28,21 @@ BETWEEN = 2
 FINE, COARSE = 0.08, 0.2
 """Gaps, in halves of the picture, that count as one: between places of what is brought home, and of the body."""
 
+ABOUT = 0.15
+"""Standard deviation of its place, in halves of the picture, from which on a thing is moved about."""
+
 LOOK = 3
 """Main directions in which what an eye says of a thing varies, that are kept of it: how it is turned is among them."""
 
-AT_ONCE = 65536
-"""Stretches whose keys are made together."""
-
-TURNED = 1.0
+TURNED = 0.5
 """How many gaps that count as one a difference of a standard deviation in these is."""
 
 
 class Precedents(Head):
     """Every instant of recorded episodes as a model's eye saw it, and the command given there.
 
-    Nothing is learned. Where several things are to be brought home, each stretch is compared in all of them, so it
-    takes more recordings to find one that fits.
+    Nothing is learned. Where several things are to be brought home at once, stretches are compared in all of them, so
+    it takes more recordings to find one that fits.
 
     Args:
         instants: N. kept: directions of codes that are kept, at most `LOOK`.
@@ -57,6 +57,7 @@ class Precedents(Head):
         self.register_buffer("looks", torch.zeros(instants, things, kept, dtype=half))
         self.register_buffer("commands", torch.zeros(instants, shape.action, dtype=half))
         self.register_buffer("left", torch.zeros(instants, dtype=torch.int16))
+        self.register_buffer("moved", torch.ones(things, dtype=torch.bool))
         self.register_buffer("middle", torch.zeros(things, shape.code))
         self.register_buffer("directions", torch.zeros(things, shape.code, kept))
 
@@ -68,6 +69,8 @@ class Precedents(Head):
     """``(N, A)``."""
     left: Tensor
     """``(N,)``, commands until the episode ends."""
+    moved: Tensor
+    """``(K,)`` bool, which things are seen here and there, and not always in one place."""
     middle: Tensor
     directions: Tensor
 
@@ -93,6 +96,7 @@ class Precedents(Head):
             kept = vectors[:, -found.looks.shape[2] :] / values[-found.looks.shape[2] :].clamp_min(1e-8).sqrt()
             found.directions[k] = kept
         found.places.copy_(torch.from_numpy(np.asarray(arrays["places"][rows], np.float32)))
+        found.moved.copy_(found.places.float().std(dim=0).norm(dim=1) > ABOUT)
         found.looks.copy_(found.view(codes))
         found.commands.copy_(torch.from_numpy(np.asarray(cache.arrays["action"][rows], np.float32)))
         left = np.concatenate([np.arange(n - 1, -1, -1) for n in lengths])
@@ -120,54 +124,58 @@ class Precedents(Head):
         codes: Tensor,
         wanted: Tensor,
         looks: Tensor,
-        matters: Tensor,
+        there: Tensor,
         body: int,
         count: int,
         steps: int,
+        anywhere: bool = False,
     ) -> Tensor:
         """What was done in the stretches most like this, ``(count, steps, A)``, followed by nothing.
 
+        Things are compared by how far they are to go: where others are, and stay, matters little.
+
         Args:
             places, codes: of the present, ``(K, 2)`` and ``(K, Z)``. wanted, looks: the same of the goal.
-            matters: ``(K,)``, how much it counts where each thing is. body: number of the thing that obeys.
+            there: ``(K,)``, how much there is of each thing in the goal.
+            body: number of the thing that obeys. anywhere: whether it may be anywhere in the end.
         """
-        first, spans, keys = self._known(tuple(matters.tolist()), body)
-        now, there = self.view(codes[None]), self.view(looks[None])
-        asked = _key(places[None], now, wanted[None], there, matters, body)
-        near = (keys - asked).square().sum(dim=1).topk(min(count, len(keys)), largest=False).indices
+        first, spans, *known = self._known()
+        asked = (places, self.view(codes[None])[0], wanted, self.view(looks[None])[0])
+        some = self.moved.clone()
+        some[body] = False
+        gap = (wanted - places).norm(dim=1) * there * some
+        # Where nothing is to go anywhere all things are alike, and where there are none the body is seen from itself.
+        weight = gap if float(gap.max()) > 0 else some.float() if bool(some.any()) else torch.eye(len(some))[body]
+        apart = _apart(known, asked, weight / weight.sum(), body, anywhere)
+        near = apart.topk(min(count, len(apart)), largest=False).indices
         time = torch.arange(steps)
         rows = (first[near][:, None] + time).clamp_max(len(self.commands) - 1)
         return self.commands[rows].float() * (time < spans[near][:, None])[..., None]
 
     @lru_cache(maxsize=1)  # noqa: B019 - one memory lives as long as whoever acts by it
-    def _known(self, matters: tuple[float, ...], body: int) -> tuple[Tensor, Tensor, Tensor]:
-        """First instants, spans, and keys ``(M, F)`` of all stretches."""
+    def _known(self) -> tuple[Tensor, ...]:
+        """Of all stretches, first instants and spans ``(M,)``, and places and looks at both ends, as `_apart` asks."""
         first, spans = self.stretches()
-        weights = torch.tensor(matters)
-        keys = [
-            _key(*self._seen(rows), *self._seen(rows + after), weights, body)
-            for rows, after in zip(torch.split(first, AT_ONCE), torch.split(spans, AT_ONCE), strict=True)
-        ]
-        return first, spans, torch.cat(keys)
-
-    def _seen(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return self.places[rows].float(), self.looks[rows].float()
+        ends = (first, first + spans)
+        return first, spans, *(told[rows].float() for rows in ends for told in (self.places, self.looks))
 
 
-def _key(places: Tensor, looks: Tensor, wanted: Tensor, there: Tensor, matters: Tensor, body: int) -> Tensor:
-    """Where everything that matters is and is wanted, and the body, seen from what matters, ``(N, F)``."""
-    weight = matters.clone()
-    weight[body] = 0
-    some = weight > 0.1 * weight.max()
-    weight = weight[some] / weight[some].sum()
-    middle = (places[:, some] * weight[:, None]).sum(dim=1, keepdim=True)
-    share = weight.sqrt()[:, None]
-    parts = [
-        (places[:, some] - middle) / FINE * share,
-        (wanted[:, some] - middle) / FINE * share,
-        TURNED * looks[:, some] * share,
-        TURNED * there[:, some] * share,
-        (places[:, body : body + 1] - middle) / COARSE,
-        (wanted[:, body : body + 1] - middle) / COARSE,
-    ]
-    return torch.cat([part.flatten(1) for part in parts], dim=1)
+def _apart(known: Sequence[Tensor], asked: Sequence[Tensor], weight: Tensor, body: int, anywhere: bool) -> Tensor:
+    """How unlike what is asked for each of M stretches is, ``(M,)``.
+
+    Args:
+        known: places ``(M, K, 2)`` and looks ``(M, K, L)`` at the beginning, and the same at the end.
+        asked: the same of one stretch. weight: ``(K,)``, how much each thing counts, 1 together.
+    """
+    some = weight > 0.05 * weight.max()
+
+    def seen(now: Tensor, turned: Tensor, then: Tensor, later: Tensor) -> tuple[Tensor, Tensor]:
+        middle = (now[..., some, :] * weight[some, None]).sum(dim=-2, keepdim=True) / weight[some].sum()
+        things = [(now[..., some, :] - middle) / FINE, (then[..., some, :] - middle) / FINE]
+        things += [TURNED * turned[..., some, :], TURNED * later[..., some, :]]
+        own = [now[..., body : body + 1, :] - middle] + ([] if anywhere else [then[..., body : body + 1, :] - middle])
+        return torch.cat(things, dim=-1), torch.cat(own, dim=-1) / COARSE
+
+    (things, own), (same, mine) = seen(*known), seen(*asked)
+    things, own = (things - same).square().sum(dim=-1), (own - mine).square().sum(dim=-1)
+    return (things * weight[some]).sum(dim=-1) + own.sum(dim=-1)

@@ -16,8 +16,9 @@ from nextstate.planning import Cost, Future, Plan, Planner, Problem, TimeToGo
 from nextstate.policies.memory import Memory
 from nextstate.worlds import Snapshot
 
-DOUBTED = 0.08
-"""How far from where it was expected a thing may be, in halves of the picture, until it counts half as much."""
+DOUBTED = 0.04
+"""How far from where it was expected a thing may be, in halves of the picture for each step since it was looked at,
+until it counts half as much."""
 
 
 class Planned:
@@ -123,5 +124,6 @@ class Planned:
             promised = self.imagined.tensors["places"][:, self._acted - 1]
             missed = (belief.tensors["places"] - promised).norm(dim=-1)
             self.surprises.append(float(missed.max()))
-            kept = missed[0] if self._missed is None else self._missed
-            self._missed = 0.5 * (kept + missed[0])
+            of_each_step = missed[0] / self._acted
+            kept = of_each_step if self._missed is None else self._missed
+            self._missed = 0.5 * (kept + of_each_step)

@@ -18,6 +18,15 @@ from nextstate.planning.problem import Future, Plan, Problem
 SLOWLY = 0.05
 """What each step costs that a plan takes, in steps to go: of two that lead home the shorter one."""
 
+FREE = 0.3
+"""How much the body counts, beside what counts most, below which it may be anywhere in the end."""
+
+MOMENTS = 2
+"""Steps from one moment at which a plan may end to the next, at least."""
+
+SIGHT, ASTRAY = 0.96, 1000.0
+"""Place, in halves of the picture, beyond which a thing gets out of sight; and what a plan costs from then on."""
+
 
 @dataclass(frozen=True)
 class Reminded:
@@ -26,7 +35,7 @@ class Reminded:
     A plan is judged by the best moment on its way, and ends there: what was done afterwards had another goal.
 
     Args:
-        precedents: that are brought to mind, with a cost that knows what matters (`TimeToGo`).
+        precedents: that are brought to mind, with a cost that knows which thing is the body (`TimeToGo`).
         candidates: of them.
         polish: variations of the best in each of `rounds` rounds; 0 for none.
         spread: standard deviation by which they vary at first; a third less in each later round.
@@ -46,7 +55,9 @@ class Reminded:
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         check_counts(candidates=self.candidates)
         if not isinstance(problem.cost, TimeToGo):
-            raise PlanningError("the planner reminded asks what matters; lead it by time (--goal time) with a guide.")
+            raise PlanningError(
+                "the planner reminded asks which thing is the body; lead it by --goal time, with a guide."
+            )
         draw = torch.Generator().manual_seed(seed)
         found = [self._one(problem, problem.cost, row, start, draw) for row in range(problem.instants)]
         commands = torch.stack([commands for commands, _ in found])
@@ -65,14 +76,14 @@ class Reminded:
         given = [still] if start is None else [still, start[row : row + 1]]
         known = self._recalled(problem, cost, row).view(-1, blocks, problem.block, size).mean(dim=2)
         tried = problem.bounded(torch.cat([*given, known]))
-        best, lowest = self._best(problem, row, tried)
+        best, lowest = self._best(problem, cost, row, tried)
         course = [lowest]
         for number in range(self.rounds if self.polish else 0):
             noise = coloured(torch.randn(self.polish, blocks, size, generator=draw), self.colour)
             # What comes after the plan stays nothing.
             under_way = (best.abs().sum(dim=1) > 0).flip(0).cummax(dim=0).values.flip(0)
             mended = problem.bounded(best + self.spread * (2 / 3) ** number * noise * under_way[:, None])
-            other, cheaper = self._best(problem, row, mended)
+            other, cheaper = self._best(problem, cost, row, mended)
             if cheaper < lowest:
                 best, lowest = other, cheaper
             course.append(lowest)
@@ -84,30 +95,34 @@ class Reminded:
         now = seen.state(Future(problem.model, here, here.map(lambda tensor: tensor[:, None]), torch.tensor([row])))
         if seen.looks is None:
             raise PlanningError("the planner reminded asks what goals look like; give codes with their places.")
-        at = row if len(seen.places) > 1 else 0
+        at, body = row if len(seen.places) > 1 else 0, int(cost.guide.obeys.argmax())
         return self.precedents.recall(
             now["places"][0, 0].float(),
             now["codes"][0, 0].float(),
             seen.places[at].float(),
             seen.looks["codes"][at].float(),
-            cost.guide.matters,
-            int(cost.guide.obeys.argmax()),
+            seen.there[at].float(),
+            body,
             self.candidates,
             problem.horizon,
+            anywhere=seen.matters is not None and float(seen.matters[body]) < FREE * float(seen.matters.max()),
         )
 
-    def _best(self, problem: Problem, row: int, tried: Tensor) -> tuple[Tensor, float]:
+    def _best(self, problem: Problem, cost: TimeToGo, row: int, tried: Tensor) -> tuple[Tensor, float]:
         """The best of plans ``(N, blocks, A)``, cut off at its best moment, and what that costs."""
         start = problem.belief.select([row] * len(tried))
-        span = problem.model.imagine(start, problem.held(tried))
-        rows = torch.full((len(tried),), row)
-        costs = problem.cost(Future(problem.model, start, span, rows)) + SLOWLY * torch.arange(problem.horizon)
+        step = min(problem.block * -(-MOMENTS // problem.block), problem.horizon)
+        when = torch.arange(step - 1, problem.horizon, step)
+        span = problem.model.imagine(start, problem.held(tried)).steps(when.tolist())
+        future = Future(problem.model, start, span, torch.full((len(tried),), row))
+        costs = problem.cost(future) + SLOWLY * when
+        # Nobody foresees what happens out of the picture, nor what comes of it later.
+        strayed = (cost.seen.state(future)["places"] * self.precedents.moved[:, None]).abs().amax(dim=(2, 3)) > SIGHT
+        costs = torch.where(strayed.cummax(dim=1).values, costs + ASTRAY, costs)
         problem.count.imagined += len(tried)
-        # The end of each block is a moment at which a plan can end.
-        costs = costs[:, problem.block - 1 :: problem.block]
         lowest, moment = costs.min(dim=1)
         if not bool(lowest.isfinite().any()):
             raise PlanningError("every plan's cost is not a number; look at what the cost reads, and at the goal.")
         index = int(lowest.nan_to_num(nan=torch.inf).argmin())
-        kept = torch.arange(tried.shape[1]) <= moment[index]
+        kept = torch.arange(tried.shape[1]) * problem.block <= when[moment[index]]
         return tried[index] * kept[:, None], float(lowest[index])
