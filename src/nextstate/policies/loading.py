@@ -17,7 +17,6 @@ from nextstate.models.pretrained import from_pretrained
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, Planner, SeenDistance, TimeToGo, make_planner
 from nextstate.planning.planners import PLANNERS
-from nextstate.planning.precedents import SPANS, Precedents
 from nextstate.policies.following import Following
 from nextstate.policies.heeding import Heeding, heeding
 from nextstate.policies.inverse import Inverse
@@ -32,10 +31,6 @@ BLOCK = 2
 
 EVERY = 2
 """Commands done of each decision."""
-
-
-WHILE = 5
-"""The same, of plans that were done once before."""
 
 
 def load(
@@ -55,8 +50,7 @@ def load(
         model: folder of a model, or the world of a shipped one.
         goal: pictures of the goal, modality -> ``(*shape)``; a whole observation will do, and so will ``rgb`` alone
             together with `now`.
-        decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance; with precedents
-            there it is `Reminded`), ``cloned``,
+        decoder: ``planner`` (led by time to go where the folder holds a guide, else by plain distance), ``cloned``,
             ``inverse`` or ``joint``, which need the heads that `nextstate guide` makes.
         seed: of whatever is drawn.
         now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
@@ -116,9 +110,6 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
     cost = led(folder, seen)
     if not isinstance(cost, TimeToGo):
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    if (folder / Precedents.file()).is_file():
-        planner = planner_by("reminded", folder)
-        return Planned(eye, planner, cost, horizon=max(SPANS), block=1, every=WHILE, seed=seed)
     return Planned(eye, make_planner(cost.planner), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
 
 
