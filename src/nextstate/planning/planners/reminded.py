@@ -40,6 +40,7 @@ class Reminded:
         polish: variations of the best in each of `rounds` rounds; 0 for none.
         spread: standard deviation by which they vary at first; a third less in each later round.
         colour: of the variations over time, see `ICEM`.
+        margin: by how much less than standing still a plan has to cost, in steps to go: what is home is let be.
     """
 
     needs: ClassVar[tuple[str, ...]] = (Precedents.name,)
@@ -51,6 +52,7 @@ class Reminded:
     rounds: int = 4
     spread: float = 0.25
     colour: float = 1.0
+    margin: float = 1.5
 
     def plan(self, problem: Problem, start: Tensor | None = None, seed: int = 0) -> Plan:
         check_counts(candidates=self.candidates)
@@ -87,6 +89,9 @@ class Reminded:
             if cheaper < lowest:
                 best, lowest = other, cheaper
             course.append(lowest)
+        resting, cheap = self._best(problem, cost, row, still)
+        if lowest > cheap - self.margin:
+            return resting, [*course[:-1], cheap]
         return best, course
 
     def _recalled(self, problem: Problem, cost: TimeToGo, row: int) -> Tensor:
