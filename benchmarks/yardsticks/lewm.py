@@ -88,7 +88,7 @@ def pictures(rgb: np.ndarray) -> torch.Tensor:
 
 
 def precision() -> contextlib.AbstractContextManager[object]:
-    """The fastest that this machine has: without bfloat16 of its own it takes ten times as long for it."""
+    """The fastest that this machine has: where bfloat16 is emulated, it is slower than float32."""
     from nextstate.training.precision import autocast, choose_dtype
 
     device = torch.device("cpu")
