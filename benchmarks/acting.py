@@ -43,11 +43,10 @@ def summary() -> dict[str, Any]:
     push, grasp, decoding, thoughts, yardsticks = (read(name) for name in names)
     found: dict[str, Any] = {}
     if push:
+        ways = push["ways"]
         found["push"] = reached(push)
-        # Where trials were made next to other work, decisions are timed by a run of their own.
-        timed = (read("latency") or push)["ways"]
-        decoders = [timed[way]["milliseconds"] for way in ("cloned", "inverse", "joint") if way in timed]
-        found["latency_ms"] = {"planner": timed["model"]["milliseconds"], "decoder": max(decoders)}
+        decoders = [ways[way]["milliseconds"] for way in ("cloned", "inverse", "joint") if way in ways]
+        found["latency_ms"] = {"planner": ways["model"]["milliseconds"], "decoder": max(decoders)}
     if grasp:
         cloned = grasp["ways"]["cloned"]["strict"]
         found["grasp"] = {**reached(grasp), "cloned": {"success": cloned["rate"], "ci": cloned["interval"]}}
