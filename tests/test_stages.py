@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +21,10 @@ from nextstate.models.objectives.pixel import KEEN_SPREAD, hues, mixture, salien
 from nextstate.models.stages import Stage, chosen_stages, stage_at
 from nextstate.training import loop
 from nextstate.training.loop import Trainer
+from nextstate.training.recall import chosen_frames
 from nextstate.training.run import Run
 from nextstate.training.settings import TrainingSettings
+from nextstate.training.team import Team
 from recordings import make_dataset
 
 STAGES = (Stage("one", 1.0, lambda *_: {}), Stage("two", 3.0, lambda *_: {}))
@@ -118,6 +122,43 @@ def test_what_is_recalled_stays_as_it_was_when_recalled() -> None:
     optimiser.step()
     after = made.recall(states)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_run_by_the_clock_looks_at_what_it_has_time_for_and_goes_on_with_that(tmp_path: Path) -> None:
+    class Many(Frames):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rows = 10**6
+
+        def within(self, frames: int) -> Many:
+            other = copy.copy(self)
+            other.rows = frames
+            return other
+
+    class Looker:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        def recall(self, states: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            time.sleep(self.seconds)
+            return {"seen": states["proprio"]}
+
+    def looked(folder: str, seconds: float, **settings: Any) -> int:
+        asked = TrainingSettings(**settings)
+        run = Run(tmp_path / folder, {"training": asked.to_dict()})
+        try:
+            frames = chosen_frames(Looker(seconds), Many(), asked, run, torch.device("cpu"), torch.float32, Team())
+        finally:
+            run.close()
+        return frames.rows
+
+    # Forty frames in a tenth of a second; a tenth of a minute is six seconds.
+    slow = looked("slow", 0.1, minutes=1.0, recalled=10**5)
+    assert 0.5 * 2400 < slow <= 2400
+    assert looked("slow", 0.0, minutes=1.0, recalled=10**5) == slow
+    assert looked("again", 0.0, pace_of=tmp_path / "slow") == slow
+    assert looked("fast", 0.0, minutes=1.0, recalled=500) == 500
+    assert looked("all", 0.1, minutes=1.0, recalled=0) == looked("steps", 0.1, steps=5) == 10**6
 
 
 def test_windows_over_other_arrays_are_the_same_windows(tmp_path: Path) -> None:

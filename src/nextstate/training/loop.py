@@ -32,8 +32,8 @@ from nextstate.training.precision import (
     settle_threads,
 )
 from nextstate.training.prefetch import Prefetch
-from nextstate.training.recall import recall
-from nextstate.training.run import Outcome, Run, minutes_of
+from nextstate.training.recall import chosen_frames, recall
+from nextstate.training.run import Outcome, Run
 from nextstate.training.schedule import Pace, Recurring, Schedule, StepPace, choose_pace
 from nextstate.training.settings import Interval, TrainingSettings
 from nextstate.training.team import Team
@@ -97,6 +97,7 @@ class Trainer:
         self._stage, self._batch, self._read_from = 0, settings.batch, batches
         self._stopped = False
         self._memories: dict[str, np.ndarray] | None = None
+        self._frames = cast(Frames, batches)
         self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
         self._began_at = 0
@@ -188,14 +189,10 @@ class Trainer:
             self._memories = None
         elif self._memories is None:
             # Parts that recall stay as they are from here on, so one look is enough for all stages that follow.
+            model, device, dtype, team = self.model, self.device, self.dtype, self.team
+            self._frames = chosen_frames(model, self.source, self.settings, self.run, device, dtype, team)
             self._memories = recall(
-                self.model,
-                self._recalling(),
-                self.device,
-                self.dtype,
-                lambda: bool(interruption),
-                self._recalled,
-                self.team,
+                model, self._frames, device, dtype, lambda: bool(interruption), self._recalled, team
             )
             if self._memories is None:
                 self._stopped = True
@@ -206,20 +203,11 @@ class Trainer:
         self._read_from = self.source
         if self._memories is not None:
             kept = self.model.images if stage.pictured else ()
-            self._read_from = self._recalling().over(self._memories, kept)
+            self._read_from = self._frames.over(self._memories, kept)
         self._read_from = self.team.part_of(self._read_from)
         self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
-
-    def _recalling(self) -> Frames:
-        """What the later stages learn from: of windows, as many as a run by the clock can make use of."""
-        frames, settings = cast(Frames, self.source), self.settings
-        if settings.steps is not None or not hasattr(frames, "within"):
-            return frames
-        minutes = settings.run_minutes if settings.pace_of is None else minutes_of(settings.pace_of)
-        limit = round(minutes * settings.recalled)
-        return cast(Frames, frames.within(limit)) if 0 < limit < frames.rows else frames
 
     def _flops(self, progress: float) -> float:
         """Operations of a step. Steps grow along a stage, so they are counted anew for each sixteenth of it."""

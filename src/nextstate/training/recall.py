@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nextstate.data.storage import write_json
 from nextstate.training.precision import autocast
+from nextstate.training.run import Run, minutes_of
+from nextstate.training.settings import TrainingSettings
 from nextstate.training.team import Team
 from nextstate.training.trainable import Batches, Frames, to_tensors
 
 CHUNK = 128
 """Frames looked at together; part of what makes a repeated look give the same bits."""
+
+SHARE = 0.1
+"""Most of a run by the clock that this may take."""
 
 
 class Recalls(Protocol):
@@ -60,3 +69,56 @@ def recall(
         show(min(turn + CHUNK * team.size, count), count)
     team.gathered(found)
     return found
+
+
+def chosen_frames(
+    model: Recalls,
+    source: Batches,
+    settings: TrainingSettings,
+    run: Run,
+    device: torch.device,
+    dtype: torch.dtype,
+    team: Team,
+) -> Frames:
+    """What the stages of a run that learn from what was seen learn from.
+
+    By the clock that is as much as can be looked at in `SHARE` of its time on this machine, and at most
+    `TrainingSettings.recalled`. How much is noted in the run's folder: one that is gone on with, or repeated, has the
+    same, whatever else the machine was busy with.
+    """
+    frames = cast(Frames, source)
+    if settings.steps is not None or not settings.recalled or not hasattr(frames, "within"):
+        return frames
+    limit = 0
+    if team.leads:
+        noted = run.recalled if settings.pace_of is None else settings.pace_of / run.recalled.name
+        found = _noted(noted)
+        if found is None:
+            minutes = settings.run_minutes if settings.pace_of is None else minutes_of(settings.pace_of)
+            found = round(minutes * settings.recalled)
+            if settings.pace_of is None and found < frames.rows:
+                found = min(found, round(60 * minutes * SHARE * team.size * _rate(model, frames, device, dtype)))
+        limit = max(found, 1)
+        write_json(run.recalled, {"frames": limit})
+    limit = round(team.told(float(limit))[0])
+    return cast(Frames, frames.within(limit)) if limit < frames.rows else frames
+
+
+def _rate(model: Recalls, frames: Frames, device: torch.device, dtype: torch.dtype) -> float:
+    """Frames that can be looked at in a second."""
+    took = 0.0
+    for _ in range(2):  # The first look may take longer than all others.
+        began = time.perf_counter()
+        states = to_tensors(frames.frames(0, CHUNK), device)
+        with torch.no_grad(), autocast(device, dtype):
+            count = next(len(values.cpu()) for values in model.recall(states).values())
+        took = time.perf_counter() - began
+    return count / max(took, 1e-6)
+
+
+def _noted(path: Path) -> int | None:
+    """Frames that a run looked at; None where none are noted."""
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["frames"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -48,6 +48,7 @@ class Run:
         environment.json   versions, processor, threads, measured matrix peak
         metrics.jsonl      one line per lap and per validation; the same in tensorboard/
         pace.f64           progress of every step (runs by the clock only)
+        recalled.json      how many frames the later stages learn from (likewise)
         checkpoints/       the newest two and the best
         model/             the result: averaged weights, configuration, model card
 
@@ -101,6 +102,10 @@ class Run:
     def pace(self) -> Path:
         return self.root / "pace.f64"
 
+    @property
+    def recalled(self) -> Path:
+        return self.root / "recalled.json"
+
     def note_environment(self, facts: Mapping[str, Any]) -> list[str]:
         """Writes down the machine; returns, in words, what differs from last time and can change bits.
 
@@ -130,7 +135,7 @@ class Run:
         changed = differences(before, self.config)
         if changed and not any(self.checkpoints.glob("step-*")) and not self.finished:
             # Nothing was learned yet (an option was wrong, or it was stopped at once): nothing is lost.
-            for path in (self.pace, self.root / METRICS):
+            for path in (self.pace, self.recalled, self.root / METRICS):
                 path.unlink(missing_ok=True)
         elif changed:
             raise CheckpointError(
