@@ -14,6 +14,7 @@ COMMANDS = {
     "data": "info, check, convert or merge datasets",
     "pretrain": "pretrain a world model on a dataset",
     "evaluate": "measure a model's what-ifs against the true simulator",
+    "calibrate": "set how sure a model is by what truly comes of other actions",
     "report": "write the HTML report of evaluations",
     "imagine": "a what-if from the shell: truth beside imagination",
     "plan": "reach a goal by imagining, acting, and looking again",

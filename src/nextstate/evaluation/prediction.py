@@ -99,7 +99,6 @@ def predict(
     check_fits(model, suite, readout)
     count, horizon = len(suite), suite.recipe.horizon
     points: list[tuple[Reading, np.ndarray | None]] = []
-    draws: list[list[Reading]] = []
     wanted = list(dict.fromkeys([*readout.spec, *(model.spec.modalities if shown else ())]))
     for start in range(0, count, BATCH):
         rows = range(start, min(start + BATCH, count))
@@ -110,11 +109,6 @@ def predict(
             if shown:
                 for row in set(rows) & set(shown.rows):
                     shown.states[row] = {n: v[row - start].numpy().copy() for n, v in states.items()}
-            chosen = [row for row in rows if row < sampled_snapshots]
-            if model.spec.stochastic and samples > 1 and chosen:
-                few = belief.select(range(len(chosen)))
-                actions = suite.actions[chosen, :sampled_alternatives]
-                draws.append([readout(_imagined(model, few, actions, list(readout.spec), i)) for i in range(samples)])
         if progress:
             progress("imagining", rows[-1] + 1, count)
     felt_parts = [touched for _, touched in points if touched is not None]
@@ -128,9 +122,33 @@ def predict(
         happened=read_happened(events),
         felt=np.concatenate(felt_parts) if felt_parts else None,
         seen=np.concatenate([point.contact for point, _ in points]) > 0.5 if has_pictures and felt_parts else None,
-        samples=_joined(draws),
+        samples=sample(model, suite, readout, samples, sampled_snapshots, sampled_alternatives),
         reading=reading,
     )
+
+
+def sample(
+    model: WorldModel,
+    suite: Suite,
+    readout: Readout,
+    samples: int = 8,
+    snapshots: int = 64,
+    alternatives: int = 2,
+    progress: Progress | None = None,
+) -> Samples | None:
+    """Sampled futures of the first snapshots and alternatives of `suite`; None where one future is all there is."""
+    if not model.spec.stochastic or samples < 2:
+        return None
+    draws, count = [], min(snapshots, len(suite))
+    for start in range(0, count, BATCH):
+        rows = range(start, min(start + BATCH, count))
+        actions = suite.actions[rows, :alternatives]
+        with torch.inference_mode():
+            belief = model.observe(suite.history(rows, model.spec.modalities, model.spec.context))
+            draws.append([readout(_imagined(model, belief, actions, list(readout.spec), i)) for i in range(samples)])
+        if progress:
+            progress("drawing futures", rows[-1] + 1, count)
+    return _joined(draws)
 
 
 def read_happened(events: np.ndarray) -> np.ndarray:
@@ -189,9 +207,7 @@ def _felt(states: dict[str, Tensor], suite: Suite) -> np.ndarray | None:
     return felt(states["touch"].numpy(), suite.world.touch_shape) if "touch" in states else None
 
 
-def _joined(draws: list[list[Reading]]) -> Samples | None:
-    if not draws:
-        return None
+def _joined(draws: list[list[Reading]]) -> Samples:
     per_sample = list(zip(*draws, strict=True))
     outcomes = np.stack([np.concatenate([batch.outcomes for batch in sample]) for sample in per_sample])
     events = np.stack([np.concatenate([batch.events for batch in sample]) for sample in per_sample])

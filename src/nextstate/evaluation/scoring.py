@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nextstate.errors import StateError
 from nextstate.evaluation import counterfactual, flips, uncertainty
 from nextstate.evaluation.agreement import f1, lag
 from nextstate.evaluation.bootstrap import Ratio
@@ -178,26 +179,46 @@ def _score_contact(ratios: dict[str, Any], suite: Suite, prediction: Prediction)
 def _score_samples(ratios: dict[str, Any], suite: Suite, prediction: Prediction, true: np.ndarray) -> None:
     if prediction.samples is None:
         return
-    samples = suite.scale(prediction.samples.outcomes)
-    head, steps = suite.headline(), horizons(suite)
-    reading = (prediction.reading or uncertainty.ReadingError.none(true.shape[-1])).only(head)
-    rows, branches = samples.shape[1:3]
-    views = []
-    for label, t in steps.items():
-        theirs, where = true[:rows, :branches, t][..., head], uncertainty.open_dimensions(true[:rows, :, t][..., head])
-        ours = samples[:, :, :, t][..., head]
-        views.append((ours, theirs, where))
+    views, reading = _sampled(suite, prediction, true)
+    for label, (ours, theirs, where) in views.items():
         ratios.setdefault("crps", {})[label] = uncertainty.fair_crps(ours, theirs, where)
         ratios.setdefault("spread_skill", {})[label] = uncertainty.spread_skill(ours, theirs, reading, where)
 
     def covered(level: float) -> Ratio:
-        parts = [uncertainty.coverage(ours, theirs, level, reading, where) for ours, theirs, where in views]
-        return Ratio(sum(p.numerator for p in parts), sum(p.denominator for p in parts))  # type: ignore[arg-type]
+        return _covered(views, reading, level)
 
     for level in uncertainty.LEVELS:
         ratios[f"coverage_{round(100 * level)}"] = covered(level)
     levels = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     ratios["calibration"]["coverage"] = [[level, covered(level).value] for level in levels]
+
+
+def coverage(suite: Suite, prediction: Prediction, level: float) -> float:
+    """Share of what truly came that lies within the intervals of that level; raises `StateError` without samples."""
+    if prediction.samples is None:
+        raise StateError("only sampled futures have intervals, and this prediction has none.")
+    return _covered(*_sampled(suite, prediction, suite.scale(suite.outcomes)), level).value
+
+
+Views = dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Horizon -> samples ``(M, N, K, D)``, truth ``(N, K, D)`` and which dimensions count ``(N, 1, D)``."""
+
+
+def _sampled(suite: Suite, prediction: Prediction, true: np.ndarray) -> tuple[Views, uncertainty.ReadingError]:
+    assert prediction.samples is not None
+    samples = suite.scale(prediction.samples.outcomes)
+    head = suite.headline()
+    rows, branches = samples.shape[1:3]
+    views = {}
+    for label, t in horizons(suite).items():
+        theirs, where = true[:rows, :branches, t][..., head], uncertainty.open_dimensions(true[:rows, :, t][..., head])
+        views[label] = (samples[:, :, :, t][..., head], theirs, where)
+    return views, (prediction.reading or uncertainty.ReadingError.none(true.shape[-1])).only(head)
+
+
+def _covered(views: Views, reading: uncertainty.ReadingError, level: float) -> Ratio:
+    parts = [uncertainty.coverage(ours, theirs, level, reading, where) for ours, theirs, where in views.values()]
+    return Ratio(sum(p.numerator for p in parts), sum(p.denominator for p in parts))  # type: ignore[arg-type]
 
 
 def _curves(true: np.ndarray, imagined: np.ndarray, floors: Floors) -> dict[str, list[float]]:

@@ -294,8 +294,12 @@ class StateModel(nn.Module):
                 if self.silent is not None and not self.spec.action_size:
                     batch = self.silent.filled(self, batch)
                 temperature = calibrate(self, batch)
-            self.size = replace(self.size, temperature=temperature)
-            self.note_option("temperature", temperature)
+            self.scatter(temperature)
+
+    def scatter(self, temperature: float) -> None:
+        """From now on sampled futures lie so far apart, 1 as they were learned."""
+        self.size = replace(self.size, temperature=temperature)
+        self.note_option("temperature", temperature)
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
         """Floating-point operations of a training step at `progress`, counted while doing one on six empty windows."""
