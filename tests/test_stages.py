@@ -156,6 +156,7 @@ def test_a_run_by_the_clock_looks_at_what_it_has_time_for_and_goes_on_with_that(
     slow = looked("slow", 0.1, minutes=1.0, recalled=10**5)
     assert 0.5 * 2400 < slow <= 2400
     assert looked("slow", 0.0, minutes=1.0, recalled=10**5) == slow
+    assert looked("asked for all", 0.1, minutes=1.0, recalled=10**7) <= 2400
     assert looked("again", 0.0, pace_of=tmp_path / "slow") == slow
     assert looked("fast", 0.0, minutes=1.0, recalled=500) == 500
     assert looked("all", 0.1, minutes=1.0, recalled=0) == looked("steps", 0.1, steps=5) == 10**6

@@ -45,7 +45,6 @@ def main(argv: list[str]) -> int:
     from nextstate.commands import evaluate
     from nextstate.data.storage import write_json
     from nextstate.errors import CheckpointError, SettingsError
-    from nextstate.evaluation.building import build_suite
     from nextstate.evaluation.calibrating import LEVEL, NEAR, fit_scale
     from nextstate.evaluation.readout import accuracy
     from nextstate.models.pretrained import CONFIG, read_config
@@ -77,17 +76,7 @@ def main(argv: list[str]) -> int:
         model, size = evaluate.load(asked)
         if not isinstance(model, StateModel):
             raise SettingsError(f"{model.spec.name} does not sample futures around a central one.")
-        suite = build_suite(
-            asked.world,
-            asked.snapshots,
-            asked.alternatives,
-            asked.horizon,
-            seed=asked.suite_seed,
-            size=size,
-            workers=workers,
-            cache=asked.cache,
-            progress=progress,
-        )
+        suite = evaluate.suite_for(asked, size, workers, progress)
         readout = evaluate.readout_for(asked, suite, model, workers, progress)
         reading = accuracy(readout, suite)["error"] if suite.pictured else None
 

@@ -70,7 +70,6 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
 
     from nextstate.data.storage import write_bytes, write_json
-    from nextstate.evaluation.building import build_suite
     from nextstate.evaluation.evaluate import evaluate
     from nextstate.evaluation.results import arrays_path
     from nextstate.provenance import provenance
@@ -81,17 +80,7 @@ def main(argv: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     with bars(console) as progress:
         model, size = load(config)
-        suite = build_suite(
-            config.world,
-            config.snapshots,
-            config.alternatives,
-            config.horizon,
-            seed=config.suite_seed,
-            size=size,
-            workers=workers,
-            cache=config.cache,
-            progress=progress,
-        )
+        suite = suite_for(config, size, workers, progress)
         readout = readout_for(config, suite, model, workers, progress)
         found, showcase = evaluate(model, suite, readout, config.samples, config.shown, config.by_snapshot, progress)
     command = f"nextstate evaluate {shlex.join(argv)}"
@@ -138,6 +127,23 @@ def load(config: Config) -> tuple[WorldModel, int]:
         return CopyLast(oracle.spec) if config.model == "copy-last" else oracle, oracle.world.size
     size = model_size(config.model)
     return find_model(config.model, make_world(config.world, size)), size
+
+
+def suite_for(config: Config, size: int, workers: int, progress: Progress) -> Suite:
+    """The suite that is asked for, with pictures of `size` pixels; out of the cache if it is there."""
+    from nextstate.evaluation.building import build_suite
+
+    return build_suite(
+        config.world,
+        config.snapshots,
+        config.alternatives,
+        config.horizon,
+        seed=config.suite_seed,
+        size=size,
+        workers=workers,
+        cache=config.cache,
+        progress=progress,
+    )
 
 
 def readout_for(config: Config, suite: Suite, model: WorldModel, workers: int, progress: Progress) -> Readout:

@@ -6,6 +6,7 @@ policy would not have chosen a model is surer than it should be; where the world
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,15 +46,15 @@ def fit_scale(
     samples: int = 8,
     progress: Progress | None = None,
 ) -> list[Tried]:
-    """Scales tried, the best one last, beginning with `scale`; by straight lines through the last two, over
-    the logarithm of the scale (secants).
+    """Scales tried from `scale` on, the best one last: secants over the logarithm of the scale.
 
     Args:
         at: the model with its sampled futures so far apart.
         suite: of a seed that no result is from. reading: error of the readout, as `evaluate` takes it.
 
     Raises:
-        SettingsError: for a model that knows one future only.
+        SettingsError: for a model that knows one future only, or a suite in which actions change nothing.
+        StateError: for a model of other states than the suite's.
     """
     model = at(scale)
     if not model.spec.stochastic:
@@ -64,6 +65,8 @@ def fit_scale(
         drawn = sample(at(scale), suite, readout, samples, progress=progress)
         found = Prediction(suite.outcomes, suite.events, suite.events, samples=drawn, reading=reading)
         tried.append(Tried(scale, coverage(suite, found, LEVEL)))
+        if not math.isfinite(tried[-1].covered):
+            raise SettingsError("in this suite no action changes anything that is scored; take more snapshots.")
         if abs(tried[-1].covered - LEVEL) <= NEAR:
             break
         scale = round(_following(tried), 3)

@@ -96,9 +96,9 @@ def chosen_frames(
         if found is None:
             minutes = settings.run_minutes if settings.pace_of is None else minutes_of(settings.pace_of)
             found = round(minutes * settings.recalled)
-            if settings.pace_of is None and found < frames.rows:
+            if settings.pace_of is None:
                 found = min(found, round(60 * minutes * SHARE * team.size * _rate(model, frames, device, dtype)))
-        limit = max(found, 1)
+        limit = min(max(found, 1), frames.rows)
         write_json(run.recalled, {"frames": limit})
     limit = round(team.told(float(limit))[0])
     return cast(Frames, frames.within(limit)) if limit < frames.rows else frames
