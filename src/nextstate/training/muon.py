@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from nextstate.training.precision import choose_dtype
+
 MOMENTUM = 0.95
 """Memory of the gradient."""
 
@@ -86,9 +88,9 @@ def suits(parameter: nn.Parameter) -> bool:
 def orthogonal(matrices: Tensor) -> Tensor:
     """The orthogonal matrices nearest to `matrices` ``(N, R, C)``, about: singular values 0.7 to 1.2 instead of 1.
 
-    Fewer operations for R not above C.
+    Fewer operations for R not above C. Half precision is enough; where a processor only emulates it, single is faster.
     """
-    found = matrices.bfloat16()
+    found = matrices.to(choose_dtype("auto", matrices.device))
     found = found / (found.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = QUINTIC
     for _ in range(ROUNDS):

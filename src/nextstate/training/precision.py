@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import random
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+@functools.cache
 def has_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products are done in hardware; emulated ones would be slower than fp32."""
     if device.type == "cuda":
