@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,10 +60,10 @@ def calibrate(model: StateModel, batch: Mapping[str, Tensor]) -> float:
 
 @dataclass(frozen=True)
 class _Expected:
-    """What came after some histories, and which of it counts: reading -> ``(B, H, ...)``."""
+    """What came after some histories, and which of it counts: reading -> ``(B, H, ...)``; and the sampled futures of
+    what was done, under any temperature."""
 
-    belief: Mapping[str, Tensor]
-    actions: Tensor
+    futures: Sequence[Callable[[float], Mapping[str, Tensor]]]
     truth: Mapping[str, Tensor]
     counts: Mapping[str, Tensor]
 
@@ -85,7 +85,8 @@ def _expected(model: StateModel, batch: Mapping[str, Tensor]) -> _Expected:
     # What is not there has no place.
     counts["places"] &= (truth["areas"] > 1 / PRESENT)[..., None]
     kept = {n: belief[n] for n in (*model.state, "memory")}
-    return _Expected(kept, ahead, {n: truth[n] for n in counts}, counts)
+    futures = [model.strayed(kept, ahead, sample) for sample in range(SAMPLES)]
+    return _Expected(futures, {n: truth[n] for n in counts}, counts)
 
 
 def _covered(model: StateModel, parts: Sequence[_Expected], temperature: float) -> float | None:
@@ -93,7 +94,7 @@ def _covered(model: StateModel, parts: Sequence[_Expected], temperature: float) 
     inside: dict[str, float] = {}
     whole: dict[str, float] = {}
     for part in parts:
-        drawn = [model.sampled(part.belief, part.actions, i, temperature) for i in range(SAMPLES)]
+        drawn = [future(temperature) for future in part.futures]
         for name, count in part.counts.items():
             samples = torch.stack([d[name].float() for d in drawn])
             half = STUDENT * samples.std(dim=0) * (1 + 1 / SAMPLES) ** 0.5

@@ -225,16 +225,31 @@ class StateModel(nn.Module):
         physics: Dynamics | None = None,
     ) -> dict[str, Tensor]:
         """Like `foresee`, the sampled future of that number; `temperature` scales how far samples lie apart."""
-        if self.flow is None:
-            noise = temperature * self.draw_noise(sample) if self.size.noise else None
-            return self.foresee(belief, actions, noise, physics)
+        return self.strayed(belief, actions, sample, physics)(temperature)
+
+    def strayed(
+        self, belief: Mapping[str, Tensor], actions: Tensor, sample: int, physics: Dynamics | None = None
+    ) -> Callable[[float], dict[str, Tensor]]:
+        """What `sampled` says under any temperature; whatever does not depend on it is computed once."""
+        flow = self.flow
+        if flow is None:
+
+            def noisy(temperature: float) -> dict[str, Tensor]:
+                noise = temperature * self.draw_noise(sample) if self.size.noise else None
+                return self.foresee(belief, actions, noise, physics)
+
+            return noisy
         # Goes on from the central future that a sampled belief strayed from: strayings do not add up.
         middle = {n: belief.get(f"central.{n}", belief[n]) for n in self.state}
         span = self.foresee({**belief, **middle}, actions, physics=physics)
-        straying = self.flow.draw(span["memory"], self.flow.noise(sample))
+        straying = flow.draw(span["memory"], flow.noise(sample))
         central = {n: span[n] for n in self.state}
-        found = applied({n: temperature * v for n, v in straying.items()}, central, self.vectors)
-        return {**span, **found, **{f"central.{n}": v for n, v in central.items()}}
+
+        def around(temperature: float) -> dict[str, Tensor]:
+            found = applied({n: temperature * v for n, v in straying.items()}, central, self.vectors)
+            return {**span, **found, **{f"central.{n}": v for n, v in central.items()}}
+
+        return around
 
     def draw(self, span: Mapping[str, Tensor]) -> Tensor:
         """Normalised pictures ``(B, S, C, size, size)`` of a span."""
