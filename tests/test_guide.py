@@ -14,7 +14,8 @@ from nextstate.data.storage import write_json
 from nextstate.errors import CheckpointError, PlanningError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import STILL, HeadShape, draw_stretches
-from nextstate.planning.guide import HOME, Guide, guide_loss, homecoming, obedience, restfulness, speeds, worth
+from nextstate.planning.guide import Guide, obedience, restfulness, speeds
+from nextstate.planning.journeys import HOME, Journey, guide_loss, homecoming, worth
 from nextstate.training.optimiser import Optimiser
 
 SPEED = 0.5 * PACE
@@ -199,7 +200,7 @@ def test_commands_that_saved_time_count_more(guide: Guide) -> None:
     drawn = replace(drawn, gap=homecoming(batch, drawn, torch.ones(2)))
     with torch.no_grad():
         steps, _ = guide(drawn.now, drawn.places, drawn.there)
-    straight, round_about = worth(guide, batch, drawn, {}, steps)
+    straight, round_about = worth(guide, Journey.of(guide, batch, drawn), steps)
     assert straight > 1.5 * round_about
 
 

@@ -29,8 +29,9 @@ THOUGHT = 128
 class HeadShape:
     """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once;
     length of what an eye says of the whole picture (gist); of what it says of each thing in a goal (looks), 0 where
-    only the thing's place is looked at there; of what skin feels (touch), 0 for heads that are not told; and
-    how many of a guide look, each with weights of its own (members)."""
+    only the thing's place is looked at there; of what skin feels (touch), 0 for heads that are not told;
+    how many of a guide look, each with weights of its own (members); and whether it knows where the body would be to
+    hold each thing (holds), 0 or 1."""
 
     things: int
     code: int
@@ -42,6 +43,7 @@ class HeadShape:
     looks: int = 0
     touch: int = 0
     members: int = 1
+    holds: int = 0
 
 
 class Head(nn.Module):

@@ -9,7 +9,6 @@ https://arxiv.org/abs/1912.06088).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,14 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nextstate.errors import PlanningError
-from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, Stretch, draw_stretches, stills
-from nextstate.models.posture import Posture, posture_loss
+from nextstate.models.handhold import Handhold
+from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape
+from nextstate.models.posture import Posture
 
 UNIT = 10.0
 """Steps that count as one while learning."""
-
-OPTIMISM = 0.3
-"""Quantile of the time taken that is learned: recorded policies dawdle, and what is asked is how fast one can be."""
 
 STILL = 0.004
 """Step of a thing, in halves of the picture, below which it rests."""
@@ -35,30 +32,8 @@ RARE = 0.05
 RESTLESS, RESTFUL = 0.5, 0.875
 """Shares of steps in which a thing rests, up to which its place says nothing and from which on it counts in full."""
 
-ARRIVED = 0.3
-"""Weight of commands after the goal, which should be none, beside those on the way: where bodies alone go anywhere."""
-
-KEPT = 1.0
-"""The same where things are brought home, and are to stay there."""
-
-
 SPEED = 0.8
 """Correlation with steps of some reading from which on a reading of the body tells speed, and no posture."""
-
-CALM = 0.5
-"""Share of windows whose present a guide that looks sees as a still."""
-
-HOME, COUNTS = 0.02, 0.1
-"""Gap, in halves of the picture, up to which a thing is where it is wanted; how much one must matter to be asked."""
-
-HURRY, LATER = 0.1, 8
-"""By how much, in logarithms, a command counts more for each step that was saved within so many steps of it."""
-
-MOST = 2.0
-"""The same, at most; at least minus twice that."""
-
-READING = 0.1
-"""Weight of reading posture off goals, beside time and commands."""
 
 OUTSTRETCHED = 4.0
 """Standard deviations beyond which a posture is merely far from the one wanted."""
@@ -73,7 +48,7 @@ class Opinion(nn.Module):
 
     def __init__(self, shape: HeadShape, extra: int) -> None:
         super().__init__()
-        self.gaze = Gaze(shape, extra, shape.looks)
+        self.gaze = Gaze(shape, extra, shape.looks + 4 * shape.proprio * shape.holds)
         self.steps = nn.Linear(THOUGHT, 1)
         self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
         self.shape = shape
@@ -96,7 +71,9 @@ class Guide(Head):
     """Looks at a state as a model believes it and at places where things are wanted.
 
     One that is shown more of a goal (`HeadShape.looks`) also sees how things are turned there and how high they are,
-    and where the body is: its posture is read off the goal's picture, and compared with the one that is felt.
+    and where the body is: its posture is read off the goal's picture, and compared with the one that is felt. If its
+    body holds things (`HeadShape.holds`), it knows of each how far the body is from holding it, and how far it is to be
+    carried.
 
     Several members (`HeadShape.members`) learn from other batches each and differ most where they know least, so their
     mean errs less than any of them, and plans cannot please all with the error of one (deep ensembles,
@@ -109,6 +86,7 @@ class Guide(Head):
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
         self.posture = Posture(shape) if shape.looks and shape.proprio and shape.gist else None
+        self.handhold = Handhold(shape) if shape.holds else None
         extra = (shape.proprio if self.posture else 0) + shape.touch
         self.members = nn.ModuleList(Opinion(shape, extra) for _ in range(shape.members))
         self.register_buffer("obeys", torch.zeros(shape.things))
@@ -162,7 +140,8 @@ class Guide(Head):
             looks: ``codes (B, K, Z)`` and ``gist (B, ...)``.
 
         Returns:
-            nothing, or ``codes`` and, where posture is felt, ``posture (B, 3, P)`` as of `Posture`.
+            nothing, or ``codes`` and, where posture is felt, ``posture (B, 3, P)`` as of `Posture`, and of a body that
+            holds things ``holds (B, K, P)`` as of `Handhold`.
 
         Raises:
             PlanningError: where the guide asks, and is not told.
@@ -176,6 +155,8 @@ class Guide(Head):
         read = {"codes": looks["codes"].float()}
         if self.posture is not None:
             read["posture"] = self.posture({"places": wanted, **looks})
+        if self.handhold is not None:
+            read["holds"] = self.handhold({"places": wanted, **looks})
         return read
 
     def forward(
@@ -189,7 +170,7 @@ class Guide(Head):
         """Steps that it takes ``(N,)``, at least 0, and commands that come first ``(N, chunk, A)`` in [-1, 1].
 
         Args:
-            state, wanted, there: as of `Gaze`.
+            state, wanted, there: as of `Gaze`; the state with ``holds (N, K, P)`` where that is known already.
             looks: what `read` says of the goal, ``(N, ...)``.
             member: whose opinion is asked for; by default the mean of all.
         """
@@ -200,8 +181,13 @@ class Guide(Head):
         if self.shape.touch:
             extra.append(state["touch"].float().flatten(1).clamp(-OUTSTRETCHED, OUTSTRETCHED))
         besides = torch.cat(extra, dim=1) if extra else None
+        like = looks.get("codes")
+        if self.handhold is not None:
+            now = state["holds"].float() if "holds" in state else self.handhold(state)
+            offsets = self.handhold.offsets(now.detach(), state["proprio"].float(), looks["holds"].detach().float())
+            like = torch.cat([looks["codes"], offsets], dim=2)
         asked = self.members if member is None else [self.members[member]]
-        opinions = [one(state, wanted, there, besides, like=looks.get("codes")) for one in asked]
+        opinions = [one(state, wanted, there, besides, like=like) for one in asked]
         steps, commands = (torch.stack(told).mean(dim=0) for told in zip(*opinions, strict=True))
         return steps, commands
 
@@ -258,95 +244,3 @@ def speeds(proprio: Tensor) -> Tensor:
 
     alike = unit(values).T @ unit(steps) / len(values)
     return alike.abs().amax(dim=1) > SPEED
-
-
-def homecoming(batch: Mapping[str, Tensor], drawn: Stretch, matters: Tensor) -> Tensor:
-    """Steps ``(B,)`` from the first instant until all that matters (`COUNTS`) is, and stays, where it is at the later.
-
-    Args:
-        batch: as of `guide_loss`. matters: ``(K,)``.
-    """
-    places, there = batch["places"].float(), batch["there"]
-    rows, end = torch.arange(len(places), device=places.device), drawn.first + drawn.gap
-    off = (places - places[rows, end][:, None]).norm(dim=-1) * there * there[rows, end][:, None]
-    time = torch.arange(places.shape[1], device=places.device)
-    away = (off[..., matters > COUNTS] > HOME).any(dim=2) & (time >= drawn.first[:, None]) & (time < end[:, None])
-    last: Tensor = ((time + 1) * away).amax(dim=1)
-    return (last - drawn.first).clamp_min(0)
-
-
-def guide_loss(guide: Guide, batch: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Two instants of each window: how long from one to the other, and what was done first.
-
-    For a guide that looks, where things are brought about, one has arrived once they are home; and commands that saved
-    time, as the guide itself sees it a little later, count more than those that wasted it (weighted goal-conditioned
-    supervised learning, Yang et al. 2022, https://arxiv.org/abs/2202.04478).
-
-    Args:
-        batch: what a model recalls of windows, ``(B, T, ...)``, with ``areas`` as ``there``, and ``action``.
-    """
-    drawn = draw_stretches(batch, generator, 0, batch["action"].shape[1], still=True, calm=CALM if guide.calm else 0.0)
-    if guide.brings:
-        drawn = replace(drawn, gap=homecoming(batch, drawn, guide.matters))
-    read, count = guide.read(drawn.places, drawn.looks), guide.shape.members
-    member = None
-    if guide.training and count > 1:
-        member = int(torch.randint(count, (1,), generator=generator, device=generator.device))
-    steps, commands = guide(drawn.now, drawn.places, drawn.there, read, member)
-    short = (drawn.gap - steps) / UNIT
-    timing = torch.maximum(OPTIMISM * short, (OPTIMISM - 1) * short).mean()
-    counts = worth(guide, batch, drawn, read, steps, member) if guide.calm else None
-    missed = commands_missed(commands, batch["action"], drawn, counts, KEPT if guide.brings else ARRIVED)
-    loss, parts = timing + missed, {"timing": timing, "commands": missed}
-    if guide.posture is not None:
-        reading = posture_loss(guide.posture, stills(batch), generator)
-        loss, parts = loss + READING * reading["loss"], {**parts, "posture": reading["numbers"]}
-    return {"loss": loss, **parts}
-
-
-@torch.no_grad()
-def worth(
-    guide: Guide,
-    batch: Mapping[str, Tensor],
-    drawn: Stretch,
-    read: Mapping[str, Tensor],
-    steps: Tensor,
-    member: int | None = None,
-) -> Tensor:
-    """How much what was done in each window counts, ``(B,)``: by the time that it saved within `LATER` steps.
-
-    Args:
-        drawn: two instants of each window. read: of the goal, as of `Guide.read`. steps: that it takes from the first.
-        member: in whose opinion.
-    """
-    passed = drawn.gap.clamp_max(LATER)
-    rows = torch.arange(len(passed), device=passed.device)
-    later = {name: batch[name][rows, drawn.first + passed] for name in drawn.now}
-    left = guide(later, drawn.places, drawn.there, read, member)[0] * (passed < drawn.gap)
-    saved: Tensor = steps - left - passed
-    return (HURRY * saved).clamp(-2 * MOST, MOST).exp()
-
-
-def commands_missed(
-    commands: Tensor, action: Tensor, drawn: Stretch, worth: Tensor | None = None, arrived: float = ARRIVED
-) -> Tensor:
-    """Squared error of commands ``(B, chunk, A)`` from what was done until the goal, and from none after it.
-
-    Args:
-        action: ``(B, T, A)`` of whole windows. worth: ``(B,)``, how much each window counts; all alike by default.
-        arrived: weight of commands after the goal.
-    """
-    done, on_the_way = commands_to(action, drawn, commands.shape[1])
-    weight = on_the_way + arrived * (1 - on_the_way)
-    if worth is not None:
-        weight = weight * worth[:, None]
-    return ((commands - done).square().mean(dim=2) * weight).sum() / weight.sum()
-
-
-def commands_to(action: Tensor, drawn: Stretch, chunk: int) -> tuple[Tensor, Tensor]:
-    """What was done from an instant on, ``(B, chunk, A)``, none once arrived; and which steps were on the way."""
-    rows = torch.arange(len(drawn.first), device=action.device)[:, None]
-    ahead = torch.arange(chunk, device=action.device)
-    done = action[rows, (drawn.first[:, None] + ahead).clamp_max(action.shape[1] - 1)].float()
-    on_the_way = (ahead < drawn.gap[:, None]).float()
-    return done * on_the_way[..., None], on_the_way

@@ -26,6 +26,9 @@ Show = Callable[[int, int], None]
 LossOf = Callable[[Mapping[str, Tensor], torch.Generator], Tensor]
 """From a batch on the device, and the only source of randomness, to what is to be lowered: a scalar."""
 
+LossAt = Callable[[int, torch.Generator], Tensor]
+"""The same from the number of a step."""
+
 
 def fit(
     head: nn.Module,
@@ -36,20 +39,41 @@ def fit(
     seed: int = 0,
     show: Show | None = None,
 ) -> int:
+    """Lowers the loss of batches, as `lower` does.
+
+    Args:
+        batch: of a step and a size, modality -> ``(size, ...)``.
+    """
+
+    def loss_at(step: int, generator: torch.Generator) -> Tensor:
+        return loss_of(to_tensors(batch(step, BATCH), device), generator)
+
+    return lower(head, loss_at, seconds, device, seed, show)
+
+
+def lower(
+    head: nn.Module,
+    loss_at: LossAt,
+    seconds: float,
+    device: torch.device,
+    seed: int = 0,
+    show: Show | None = None,
+    muon: bool = True,
+) -> int:
     """Lowers a loss for so long, and leaves the head with its averaged weights, ready to be asked.
 
     Args:
-        batch: of a step and a size, modality -> ``(size, ...)``. show: told how many of how many seconds passed.
+        show: told how many of how many seconds passed. muon: as of `Optimiser`.
 
     Returns:
         number of steps.
     """
     dtype = choose_dtype("auto", device)
-    optimiser, schedule, average = Optimiser(head, RATE), Schedule(), PowerEma(head, AVERAGED)
+    optimiser, schedule, average = Optimiser(head, RATE, muon=muon), Schedule(), PowerEma(head, AVERAGED)
     began, step = time.monotonic(), 0
     while (done := (time.monotonic() - began) / seconds) < 1.0:
         with autocast(device, dtype):
-            loss = loss_of(to_tensors(batch(step, BATCH), device), seed_step(seed, step, device))
+            loss = loss_at(step, seed_step(seed, step, device))
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step(schedule(done))
         step += 1

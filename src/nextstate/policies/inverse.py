@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, draw_stretches
-from nextstate.planning.guide import commands_missed
+from nextstate.planning.journeys import commands_missed, commands_to
 
 MAGNIFIED = 3.0
 """A few steps move things little."""
@@ -56,5 +56,6 @@ def inverse_loss(network: Inverse, batch: Mapping[str, Tensor], generator: torch
     later = {"places": drawn.places + blur, "there": drawn.there}
     if network.shape.proprio:
         later["proprio"] = batch["proprio"][rows, drawn.first + drawn.gap]
-    missed = commands_missed(network(drawn.now, later, drawn.gap), batch["action"], drawn)
+    told = network(drawn.now, later, drawn.gap)
+    missed = commands_missed(told, *commands_to(batch["action"], drawn, told.shape[1]))
     return {"loss": missed, "commands": missed}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, draw_stretches
-from nextstate.planning.guide import commands_to
+from nextstate.planning.journeys import commands_to
 
 STEPS = 8
 """Steps of future and commands that are drawn at once."""

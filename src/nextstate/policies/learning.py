@@ -15,26 +15,25 @@ from nextstate.data import Windows, open_cache
 from nextstate.data.parts import require_commands, require_senses
 from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
-from nextstate.models.heads import STILL, Head, HeadShape, draw_stretches
+from nextstate.models.heads import STILL, Head, HeadShape
 from nextstate.models.leap import Leap, leap_loss
 from nextstate.models.posture import Posture, posture_loss
 from nextstate.models.protocol import WorldModel
 from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
-from nextstate.planning.guide import Guide, guide_loss, homecoming, obedience, restfulness, speeds
+from nextstate.planning.guide import Guide
+from nextstate.planning.journeys import guide_loss
 from nextstate.planning.precedents import Precedents
 from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
+from nextstate.policies.schooling import prepare, require_same_shape, teach
 from nextstate.training.precision import autocast, choose_dtype, seed_step
 from nextstate.training.recall import Recalls, recall
 from nextstate.training.trainable import to_tensors
 
 LONGEST = 32
 """Steps between two instants, at most; fewer where episodes are shorter."""
-
-BROUGHT = 0.2
-"""Share of windows in which something that matters is moved, from which on moving things is what goals are about."""
 
 SPLITS: tuple[Split, ...] = ("all", "train", "validation")
 
@@ -189,10 +188,17 @@ def learn(
         shape = replace(shape, looks=shape.code, touch=0 if touch is None else int(np.prod(touch.shape[1:])))
     if kind is Guide:
         shape = replace(shape, members=members)
+    if looks:
+        body = seen.model.spec.modalities.get("proprio")
+        return teach(seen.train, seen.validation, shape, body, seconds, device, seed, show, start)
     head = kind(shape).to(device)
     some = to_tensors(seen.train.batch(0, 512), device)
     if isinstance(head, Guide):
-        _prepare(head, some, seen, seed, start)
+        if start is None:
+            prepare(head, some)
+        else:
+            require_same_shape(start, shape)
+            head.load_state_dict(start.state_dict())
     if isinstance(head, Joint):
         fit_spread(head, some)
     if isinstance(head, Posture):
@@ -204,24 +210,3 @@ def learn(
     with torch.no_grad(), autocast(device, dtype):
         errors = {n: float(v) for n, v in loss_of(head, held, seed_step(seed, 0, device)).items()}
     return head, {**errors, "commands_of_none": float(held["action"].float().square().mean()), "steps": step}
-
-
-def _prepare(
-    guide: Guide, some: Mapping[str, Tensor], seen: Recollection, seed: int, start: Guide | None = None
-) -> None:
-    """What a guide is told before it learns: what things do in some windows of the dataset, and what is felt."""
-    if start is None:
-        guide.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
-        guide.rests.copy_(restfulness(some["places"], some["there"]))
-        if guide.posture is not None:
-            guide.posture.fit(some, seen.model.spec.modalities["proprio"])
-    elif start.shape != guide.shape:
-        raise SettingsError(f"the guide to start from has another shape ({start.shape}) than this one ({guide.shape}).")
-    else:
-        guide.load_state_dict(start.state_dict())
-    if guide.calm and "proprio" in some:
-        guide.not_feeling(speeds(some["proprio"]))
-    if guide.calm:
-        # Where only bodies move, nothing is ever brought home.
-        whole = draw_stretches(some, seed_step(seed, 0, guide.obeys.device), LONGEST, LONGEST, still=True)
-        guide.brings = bool((homecoming(some, whole, guide.matters) > 0).float().mean() > BROUGHT)

@@ -1,0 +1,159 @@
+"""Handholds: pictures are read in the body's own terms, and nobody has said where anything is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nextstate.data import Windows
+from nextstate.models.handhold import Handhold, handhold_loss, holdings
+from nextstate.models.heads import HeadShape, Stretch
+from nextstate.planning.guide import Guide
+from nextstate.planning.journeys import homecoming
+from nextstate.policies.journeys import Frames, Journeys, steps_since_away
+
+SHAPE = HeadShape(things=3, code=1, proprio=4, action=2)
+TAKEN, PUT, PAUSE, LENGTH = 10, 30, 5, 40
+SPEEDS = torch.tensor([False, False, False, True])
+THINGS = torch.tensor([False, True, True])
+
+
+def seen_at(where: torch.Tensor) -> torch.Tensor:
+    """A picture of points ``(..., 3)``: what is higher is seen farther up, and farther out."""
+    flat, height = where[..., :2], where[..., 2:]
+    return 0.8 * flat * (1 + 0.2 * height) + torch.tensor([0.1, -0.4]) * height
+
+
+def carrying(episodes: int, seed: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """A body fetches a thing and puts it elsewhere, past a shade that flickers: frames, and where the thing is."""
+    generator = torch.Generator().manual_seed(seed)
+    start, taken, put, end = torch.rand(4, episodes, 1, 3, generator=generator) - 0.5
+    time = torch.arange(LENGTH)[None, :, None]
+    legs = (
+        (start, taken, 0, TAKEN),
+        (taken, taken, TAKEN, TAKEN + PAUSE),
+        (taken, put, TAKEN + PAUSE, PUT - PAUSE),
+        (put, put, PUT - PAUSE, PUT),
+        (put, end, PUT, LENGTH),
+    )
+    body = sum(
+        (a + (b - a) * (time - first) / (last - first)) * ((time >= first) & (time < last))
+        for a, b, first, last in legs
+    )
+    thing = torch.where(time < TAKEN, taken, torch.where(time >= PUT, put, body))
+    shade = 0.1 * torch.rand(episodes, LENGTH, 2, generator=generator)
+    held = (time >= TAKEN) & (time < PUT)
+    codes = torch.stack([body[..., 2:], thing[..., 2:], torch.zeros_like(body[..., 2:])], dim=2)
+    frames = {
+        "places": torch.stack([seen_at(body), seen_at(thing), shade], dim=2),
+        "codes": codes,
+        "there": torch.ones(episodes, LENGTH, 3),
+        "touch": 3.0 * held.expand(episodes, LENGTH, 1),
+        "proprio": torch.cat([body, torch.randn(episodes, LENGTH, 1, generator=generator)], dim=2),
+    }
+    return {name: values.flatten(0, 1) for name, values in frames.items()}, thing.flatten(0, 1)
+
+
+@pytest.fixture(scope="module")
+def held() -> tuple[Handhold, torch.Tensor]:
+    frames, _ = carrying(100, 0)
+    starts = torch.arange(100) * LENGTH
+    found = holdings(frames, starts, torch.full((100,), LENGTH), THINGS, SPEEDS)
+    assert found is not None
+    torch.manual_seed(0)
+    head = Handhold(SHAPE)
+    head.fit(frames, torch.tensor([False, True, False]), SPEEDS)
+    optimiser = torch.optim.Adam(head.parameters(), 1e-3)
+    batch = frames | {"hold": frames["proprio"][found.clamp_min(0)], "known": found >= 0}
+    for step in range(300):
+        rows = torch.randint(0, len(found), (512,), generator=torch.Generator().manual_seed(step))
+        optimiser.zero_grad()
+        some = {name: values[rows] for name, values in batch.items()}
+        handhold_loss(head, some)["loss"].backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return head.eval(), found
+
+
+def test_what_rests_is_where_it_was_held(held: tuple[Handhold, torch.Tensor]) -> None:
+    _, found = held
+    frames, where = carrying(100, 0)
+    assert (found[:, 0] < 0).all(), "the body does not hold itself"
+    assert (found[:, 2] >= 0).float().mean() < 0.05, "a shade is nowhere to be held"
+    known = found[:, 1] >= 0
+    assert known.float().mean() > 0.6
+    missed = (frames["proprio"][found[known, 1], :3] - where[known]).norm(dim=1)
+    assert missed.median() < 0.02 and missed.quantile(0.9) < 0.15
+
+
+def test_where_to_hold_a_thing_is_read_off_a_picture(held: tuple[Handhold, torch.Tensor], tmp_path: Path) -> None:
+    held[0].save(tmp_path)
+    head = Handhold.load(tmp_path)
+    frames, where = carrying(20, 1)
+    with torch.no_grad():
+        told = head(frames)
+    assert (told[:, 1, :3] - where).norm(dim=1).median() < 0.08
+    offsets = head.offsets(told, frames["proprio"], told)
+    assert not offsets[:, [0, 2]].any(), "of what is never held nothing is known"
+    assert not offsets[..., [3, 7, 11, 15]].any(), "a speed is no posture"
+    holding = (torch.arange(LENGTH) >= TAKEN) & (torch.arange(LENGTH) < PUT)
+    near = offsets[:, 1, :3].norm(dim=1).view(20, LENGTH)
+    assert near[:, holding].median() < 0.3 * near[:, ~holding].median()
+
+
+def test_where_nothing_is_held_there_are_no_handholds() -> None:
+    frames, _ = carrying(100, 0)
+    frames["touch"] = torch.zeros_like(frames["touch"])
+    assert holdings(frames, torch.arange(100) * LENGTH, torch.full((100,), LENGTH), THINGS, SPEEDS) is None
+
+
+def test_a_guide_with_handholds_sees_how_far_a_thing_is_to_be_carried(held: tuple[Handhold, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    guide = Guide(replace(SHAPE, looks=1, touch=1, holds=1))
+    assert guide.handhold is not None
+    guide.handhold.load_state_dict(held[0].state_dict())
+    frames, _ = carrying(1, 2)
+    now = {name: values[:1] for name, values in frames.items()}
+    goal = {name: values[-1:] for name, values in frames.items()}
+    read = guide.read(goal["places"], {"codes": goal["codes"]})
+    elsewhere = {**read, "holds": read["holds"] + 1.0}
+    with torch.no_grad():
+        told = [guide(now, goal["places"], goal["there"], one)[1] for one in (read, elsewhere)]
+    assert not torch.equal(*told)
+
+
+@given(seed=st.integers(0, 1000), longest=st.integers(2, 12))
+def test_tables_tell_the_same_as_windows_do(seed: int, longest: int) -> None:
+    """When things came home, looked up in a table of frames, is when they did in windows."""
+    generator = torch.Generator().manual_seed(seed)
+    episodes, length = 4, 16
+    places = (0.02 * torch.randn(episodes, length, 2, 2, generator=generator)).cumsum(dim=1).round(decimals=2)
+    there = (torch.rand(episodes, length, 2, generator=generator) > 0.2).float()
+    guide = Guide(HeadShape(things=2, code=1, proprio=0, action=1))
+    guide.obeys.copy_(torch.tensor([1.0, 0.0]))
+    first = torch.arange(episodes).repeat_interleave(length) * length
+    frames = {"places": places.flatten(0, 1), "there": there.flatten(0, 1), "codes": torch.zeros(64, 2, 1)}
+    away = steps_since_away(frames, first, longest, guide)
+    starts = torch.randint(0, length - longest, (episodes,), generator=generator)
+    windows = cast(
+        Windows,
+        SimpleNamespace(
+            seed=seed,
+            length=longest + 1,
+            first_rows=lambda step, size: (torch.arange(episodes) * length + starts).numpy(),
+        ),
+    )
+    action = torch.arange(64.0)[:, None]
+    drawn = Journeys(windows, Frames(frames, frames, action), away).draw(0, episodes, 1)
+    plain = Journeys(windows, Frames(frames, frames, action), None).draw(0, episodes, 1)
+    begun = torch.where(plain.gap > 0, plain.done[:, 0, 0].long() % length, 0)
+    stretch = Stretch({}, drawn.places, drawn.there, {}, begun, plain.gap)
+    expected = homecoming({"places": places, "there": there}, stretch, guide.matters)
+    moved = plain.gap > 0
+    assert torch.equal(drawn.gap[moved], expected[moved]) and not drawn.gap[~moved].any()
