@@ -14,7 +14,7 @@ from nextstate.models.heads import SEEN, STILL
 from nextstate.planning.guide import Guide
 from nextstate.planning.journeys import CALM, COUNTS, HOME, LATER, Journey
 
-CARRIED = 0.35
+CARRIED = 0.22
 """Handholds of a thing that differ by more, in standard deviations of an average reading, are two places."""
 
 CHUNK = 8192

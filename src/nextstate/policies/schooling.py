@@ -83,7 +83,16 @@ def teach(
         return journey_loss(guide, journeys.draw(step, size, shape.chunk).to(device), generator)
 
     rest = max(seconds - (time.monotonic() - began), 1e-3)
-    step = lower(guide, lambda n, generator: loss_on(on_train, n, SIZE, generator)["loss"], rest, device, seed, passed)
+    # Steps are cheap here; making matrices orthogonal would take as long as a third of them, without half precision.
+    step = lower(
+        guide,
+        lambda n, generator: loss_on(on_train, n, SIZE, generator)["loss"],
+        rest,
+        device,
+        seed,
+        passed,
+        muon=False,
+    )
     with torch.no_grad():
         told = loss_on(on_others, 0, 1024, seed_step(seed, 0, device))
     return guide, {**{name: float(value) for name, value in told.items()}, "steps": float(step)}
@@ -179,7 +188,6 @@ def _learn_to_read(
 
         learned.append((handhold, mistaken))
     for reader, loss_at in learned:
-        # Reading is regression, and cheap: making its wide matrices orthogonal would take longer than all the rest.
         lower(reader, loss_at, seconds, device, seed, show, muon=False)
 
 
