@@ -14,8 +14,9 @@ from nextstate.models.heads import SEEN, STILL
 from nextstate.planning.guide import Guide
 from nextstate.planning.journeys import CALM, COUNTS, HOME, LATER, Journey
 
-CARRIED = 0.22
-"""Handholds of a thing that differ by more, in standard deviations of an average reading, are two places."""
+CARRIED = 0.12
+"""Handholds of a thing that differ by more, in standard deviations of an average reading, are two places: to be home is
+to be nearer than goals ask for, or one stops short of them."""
 
 CHUNK = 8192
 """Frames that are read together."""
