@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,14 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     assert main([*options, "--heads", "guide", "--looks", "--episodes", "2"]) == 0
     guide = Guide.load(folder)
     assert guide.posture is not None and guide.shape.looks
+    kept = sorted(data.rglob("looked-*/places.npy"))
+    assert len(kept) >= 2, "in motion and still"
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert main([*options, "--heads", "joint"]) == 0
+    for path in kept:
+        shutil.rmtree(path.parent)
     away = [str(data / ".." / data.name) if word == str(data) else word for word in options]
     assert main([*away, "--heads", "inverse"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out

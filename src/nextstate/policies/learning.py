@@ -27,6 +27,7 @@ from nextstate.planning.precedents import Precedents
 from nextstate.policies.fitting import Show, fit
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import Joint, fit_spread, joint_loss
+from nextstate.policies.looked import looked_once
 from nextstate.policies.schooling import prepare, require_same_shape, teach
 from nextstate.training.precision import autocast, choose_dtype, seed_step
 from nextstate.training.recall import Recalls, recall
@@ -71,7 +72,7 @@ class Recollection:
     def of(
         model: WorldModel, data: Path, seed: int = 0, show: Show | None = None, episodes: int = 0, looks: bool = False
     ) -> Recollection:
-        """Looks at every frame once.
+        """Looks at every frame once, and never again (`looked_once`).
 
         Args:
             looks: where the model sees motion, looks once more as at stills, for guides that see what goals look like.
@@ -97,18 +98,22 @@ class Recollection:
             whole = whole.of_first(int((whole.episodes <= last).sum()))
         dtype = choose_dtype("auto", model.device)
 
-        def looked(view: Recalls) -> dict[str, np.ndarray]:
-            seen = recall(view, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
-            assert seen is not None
-            seen["there"] = presence(torch.from_numpy(seen.pop("areas"))).numpy()
+        def looked(view: Recalls, how: str) -> dict[str, np.ndarray]:
+            def look() -> Mapping[str, np.ndarray]:
+                found = recall(view, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
+                assert found is not None
+                return found
+
+            seen = looked_once(cache, model, f"{how}, {whole.rows} frames, {dtype}", look)
+            seen["there"] = presence(torch.from_numpy(np.array(seen.pop("areas")))).numpy()
             return seen
 
-        seen = looked(model)
+        seen = looked(model, "moving")
         told = ("places", "codes", "there", "proprio", *(("touch",) if looks else ()))
         kept: dict[str, np.ndarray] = {n: seen[n] for n in told if n in seen}
         gist = {"gist": seen["gist"]}
         if looks and "motion" in model.images:
-            still = looked(Still(model))
+            still = looked(Still(model), "still")
             kept |= {f"{STILL}{n}": still[n] for n in ("places", "codes", "there")}
             gist |= {f"{STILL}gist": still["gist"]}
         return Recollection(model, train.over(kept), validation.over(kept), gist)
