@@ -46,7 +46,7 @@ def joint() -> Joint:
     torch.manual_seed(0)
     head = Joint(SHAPE)
     fit_spread(head, window(0))
-    return learned(head, joint_loss, 300)  # type: ignore[no-any-return]
+    return learned(head, joint_loss, 600)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
