@@ -113,6 +113,14 @@ def test_where_nothing_is_held_there_are_no_handholds() -> None:
     assert holdings(frames, torch.arange(100) * LENGTH, torch.full((100,), LENGTH), THINGS, SPEEDS) is None
 
 
+def test_what_is_pushed_from_all_sides_is_not_held() -> None:
+    frames, _ = carrying(100, 0)
+    side = torch.rand(100, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 * torch.pi
+    aside = 0.2 * torch.cat([side.cos(), side.sin()], dim=2).expand(100, LENGTH, 2).flatten(0, 1)
+    frames["places"][:, 1] += aside
+    assert holdings(frames, torch.arange(100) * LENGTH, torch.full((100,), LENGTH), THINGS, SPEEDS) is None
+
+
 def test_a_guide_with_handholds_sees_how_far_a_thing_is_to_be_carried(held: tuple[Handhold, torch.Tensor]) -> None:
     torch.manual_seed(0)
     guide = Guide(replace(SHAPE, looks=1, touch=1, holds=1))

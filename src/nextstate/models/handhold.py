@@ -172,7 +172,10 @@ def _polynomial(posture: Tensor) -> Tensor:
 
 
 def _body(posture: Tensor, places: Tensor, moving: Tensor) -> Tensor | None:
-    """Where in the picture the body is, ``(E, T, 2)``, by the places of what most often moves in touch."""
+    """Where in the picture the body is, ``(E, T, 2)``, by the places of what most often moves in touch.
+
+    Nothing where that is now here and now there about the body: what is pushed is not held.
+    """
     episode, time, thing = moving.nonzero(as_tuple=True)
     known, wanted = posture[episode, time].double(), places[episode, time, thing].double()
     fits = torch.ones(len(known), dtype=torch.bool)
@@ -181,7 +184,10 @@ def _body(posture: Tensor, places: Tensor, moving: Tensor) -> Tensor | None:
     for _ in range(ROUNDS):
         told = torch.linalg.lstsq(known[fits], wanted[fits], driver="gelsd").solution
         missed = (wanted - known @ told).norm(dim=1)
-        fits = missed < max(AT, TRUSTED * float(missed[fits].median()))
+        usual = float(missed[fits].median())
+        fits = missed < max(AT, TRUSTED * usual)
+    if usual > AT / 2:
+        return None
     where: Tensor = posture @ told.float()
     return where
 
