@@ -60,5 +60,5 @@ def _kept(folder: Path) -> dict[str, np.ndarray] | None:
 def _key(model: StateModel, how: str) -> str:
     digest = hashlib.sha256(how.encode())
     for name, weights in sorted(model.state_dict().items()):
-        digest.update(name.encode() + weights.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode() + weights.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
