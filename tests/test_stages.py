@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,19 @@ def model() -> StateModel:
     return build(spec, "tiny", things=3, gist=1, token=16, message=8, vision=8, drawing=8)
 
 
-def train(out: Path, monkeypatch: pytest.MonkeyPatch, stop: int | None = None) -> StateModel:
-    monkeypatch.setattr(loop, "measure_peak", lambda *_, **__: 1e11)
+@pytest.fixture(autouse=True, scope="module")
+def quick_peak() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "measure_peak", lambda *_, **__: 1e11)
+        yield
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(quick_peak: None, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, torch.Tensor]:
+    return train(tmp_path_factory.mktemp("whole") / "run").state_dict()
+
+
+def train(out: Path, stop: int | None = None) -> StateModel:
     settings = TrainingSettings(
         steps=20, batch=4, checkpoint_every="4", precision="fp32", threads=1, tensorboard=False, validation_windows=0
     )
@@ -101,13 +112,12 @@ def test_stages_are_chosen_and_given_other_shares() -> None:
 
 @pytest.mark.parametrize("stop", [6, 9, 13, 16, 19])
 def test_interrupted_in_any_stage_the_weights_end_the_same(
-    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop: int, tmp_path: Path, uninterrupted: Mapping[str, torch.Tensor]
 ) -> None:
-    whole = train(tmp_path / "whole", monkeypatch).state_dict()
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "parts", monkeypatch, stop)
-    resumed = train(tmp_path / "parts", monkeypatch).state_dict()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+        train(tmp_path, stop)
+    resumed = train(tmp_path).state_dict()
+    assert all(torch.equal(weights, resumed[name]) for name, weights in uninterrupted.items())
 
 
 def test_what_is_recalled_stays_as_it_was_when_recalled() -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
 from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES
@@ -14,6 +16,7 @@ from nextstate.models.dynamics import RELATIVE, relative_features
 from nextstate.models.light import MANY, halves
 from nextstate.models.objectives import OBJECTIVES
 from nextstate.models.objectives.pixel import eventful
+from nextstate.models.operations import Operations
 from nextstate.models.vision import dye, place_each, stamp
 
 SHAPES = {"rgb": (32, 32, 3), "depth": (32, 32), "motion": (32, 32, 3), "proprio": (4,), "touch": (1, 8)}
@@ -227,10 +230,25 @@ def test_presets_build_without_memory_and_vision_leads(preset: str) -> None:
     assert owners["vision"] + owners["dynamics"] > 0.9 * sum(owners.values())
 
 
-def test_flops_grow_with_the_batch() -> None:
+def test_flops_grow_with_the_batch_and_with_the_horizon() -> None:
     model = make()
     assert model.flops(4) == pytest.approx(4 * model.flops(1))
-    assert model.flops(1) > 1e6
+    foreseeing = [model.flops(1, progress) for progress in (0.5, 0.6, 0.7)]
+    assert foreseeing == sorted(foreseeing) and foreseeing[2] > foreseeing[0] > 1e6
+
+
+def test_operations_are_those_that_torch_counts() -> None:
+    def learned() -> None:
+        weight = torch.ones(4, 3, 3, 3, requires_grad=True)
+        seen = functional.conv2d(torch.ones(2, 3, 8, 8), weight, padding=1).flatten(2)
+        heard = functional.scaled_dot_product_attention(seen, seen, seen)
+        functional.linear(heard, torch.ones(5, 64, requires_grad=True)).exp().sum().backward()  # type: ignore[no-untyped-call]
+
+    with FlopCounterMode(display=False) as counter:
+        learned()
+    with Operations() as made:
+        learned()
+    assert made.total == counter.get_total_flops() > 0
 
 
 def test_what_cannot_be_built_is_named() -> None:

@@ -79,15 +79,8 @@ def operations(run: Path) -> float:
     if not (run / "model").is_dir():
         raise CheckpointError(f"{run} has not ended, so it does not tell how many operations are equal to it.")
     batch = json.loads((run / "config.json").read_text(encoding="utf-8"))["training"]["batch"]
-    model, known = from_pretrained(run / "model"), dict[int, float]()
-    total = 0.0
-    for progress in read_pace(run / "pace.f64"):
-        # They grow along a run, slowly.
-        place = int(64 * progress)
-        if place not in known:
-            known[place] = model.flops(batch, float(progress))
-        total += known[place]
-    return total
+    model = from_pretrained(run / "model")
+    return float(sum(model.flops(batch, float(progress)) for progress in read_pace(run / "pace.f64")))
 
 
 def steps_for(made: float, arm: str, run: Path, data: Path, preset: str) -> int:

@@ -56,6 +56,7 @@ class StateModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.size, self.stages = size, tuple(stages)
+        self._operations: dict[Stage, tuple[float, float]] = {}
         self._config: dict[str, Any] = {"preset": preset, "options": dict(options)}
         self.images = [n for n, m in spec.modalities.items() if m.kind == "image"]
         self.vectors = [n for n, m in spec.modalities.items() if m.kind == "vector"]
@@ -317,20 +318,31 @@ class StateModel(nn.Module):
         self.note_option("temperature", temperature)
 
     def flops(self, batch_size: int, progress: float = 0.0) -> float:
-        """Floating-point operations of a training step at `progress`, counted while doing one on six empty windows."""
-        from torch.utils.flop_counter import FlopCounterMode
+        """Floating-point operations of a training step at `progress`.
 
-        index, _ = stage_at(self.stages, progress)
-        stage, count = self.stages[index], 6
+        Counted at both ends of its stage, each once; in between steps grow evenly, by one of the horizon at a time.
+        """
+        index, local = stage_at(self.stages, progress)
+        stage = self.stages[index]
+        if stage not in self._operations:
+            self._operations[stage] = self._count_operations(stage, 0.0), self._count_operations(stage, 1.0)
+        first, last = self._operations[stage]
+        return batch_size * (first + local * (last - first))
+
+    def _count_operations(self, stage: Stage, local: float) -> float:
+        """Of a window, counted while learning from six empty ones."""
+        from nextstate.models.operations import Operations
+
+        count = 6
         length = self.spec.context + self.spec.horizon
         kinds = self.spec.modalities.items()
         batch = {n: torch.zeros(count, length, *m.shape, device=self.device) for n, m in kinds}
         batch = self.windows_for(stage, batch)
         batch["action"] = torch.zeros(count, length - 1, self.spec.action_size, device=self.device)
-        with FlopCounterMode(display=False) as counter:
-            loss = self.loss(batch, torch.Generator(self.device).manual_seed(0), progress)["loss"]
+        with Operations() as made:
+            loss = stage.loss(self, batch, torch.Generator(self.device).manual_seed(0), local)["loss"]
             torch.autograd.grad(loss, [p for p in self.parameters() if p.requires_grad], allow_unused=True)
-        return float(counter.get_total_flops()) * batch_size * stage.windows / count
+        return float(made.total * stage.windows / count)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)

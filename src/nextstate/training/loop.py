@@ -98,7 +98,6 @@ class Trainer:
         self._stopped = False
         self._memories: dict[str, np.ndarray] | None = None
         self._frames = cast(Frames, batches)
-        self._counted: dict[tuple[int, int], float] = {}
         self.step, self.seconds = 0, 0.0
         self._began_at = 0
         self._pending: list[tuple[int, tuple[str, ...], Tensor]] = []
@@ -153,7 +152,7 @@ class Trainer:
             self._learn(batch, progress)
             self.step += 1
             frames = batch["action"].shape[0] * (batch["action"].shape[1] + 1) * self.team.size
-            self.throughput.count(frames, self._flops(progress))
+            self.throughput.count(frames, self.model.flops(self.settings.batch, progress))
             self.seconds = before + time.monotonic() - began
             if lap.due(self.step):
                 self._report(progress)
@@ -208,14 +207,6 @@ class Trainer:
         self.batches = Prefetch(self._read_from, self.step, self._batch).__enter__()
         self.throughput.aside += time.perf_counter() - began
         return True
-
-    def _flops(self, progress: float) -> float:
-        """Operations of a step. Steps grow along a stage, so they are counted anew for each sixteenth of it."""
-        index, local = stage_at(self.stages, progress)
-        key = index, int(16 * local)
-        if key not in self._counted:
-            self._counted[key] = self.model.flops(self.settings.batch, progress)
-        return self._counted[key]
 
     def _recalled(self, done: int, count: int) -> None:
         if done == count:
