@@ -28,7 +28,7 @@ SHAPE = HeadShape(things=2, code=4, proprio=0, action=2, width=32)
 
 
 def learned(head: Any, loss_of: Loss, steps: int) -> Any:
-    optimiser = Optimiser(head, 2e-3)
+    optimiser = Optimiser(head, 5e-3, muon=False)
     for step in range(steps):
         loss_of(head, window(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
         optimiser.step(1.0 - step / steps)
