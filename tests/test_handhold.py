@@ -131,9 +131,13 @@ def test_a_guide_with_handholds_sees_how_far_a_thing_is_to_be_carried(held: tupl
     goal = {name: values[-1:] for name, values in frames.items()}
     read = guide.read(goal["places"], {"codes": goal["codes"]})
     elsewhere = {**read, "holds": read["holds"] + 1.0}
+    faster, bent = (now | {"proprio": now["proprio"] + torch.eye(4)[reading]} for reading in (3, 0))
     with torch.no_grad():
-        told = [guide(now, goal["places"], goal["there"], one)[1] for one in (read, elsewhere)]
-    assert not torch.equal(*told)
+        usual, *others = (
+            guide(state, goal["places"], goal["there"], one)[1]
+            for state, one in ((now, read), (now, elsewhere), (bent, read), (faster, read))
+        )
+    assert [torch.equal(usual, other) for other in others] == [False, False, True], "speed alone is not felt"
 
 
 @given(seed=st.integers(0, 1000), longest=st.integers(2, 12))

@@ -18,6 +18,9 @@ from nextstate.models.heads import Head, HeadShape
 
 HIDDEN = 256
 
+OFFSETS = 4
+"""Numbers that say of each reading of a posture how far it is from another."""
+
 SEES = ("places", "codes")
 """What it looks at."""
 

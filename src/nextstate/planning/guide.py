@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from nextstate.errors import PlanningError
 from nextstate.models.handhold import Handhold
-from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape
+from nextstate.models.heads import Head, HeadShape
 from nextstate.models.posture import Posture
-
-UNIT = 10.0
-"""Steps that count as one while learning."""
+from nextstate.planning.opinions import Grip, Opinion
 
 STILL = 0.004
 """Step of a thing, in halves of the picture, below which it rests."""
@@ -39,41 +37,13 @@ OUTSTRETCHED = 4.0
 """Standard deviations beyond which a posture is merely far from the one wanted."""
 
 
-class Opinion(nn.Module):
-    """One member's look at a state and a goal.
-
-    Args:
-        extra: length of what else is to be considered, as of `Gaze`.
-    """
-
-    def __init__(self, shape: HeadShape, extra: int) -> None:
-        super().__init__()
-        self.gaze = Gaze(shape, extra, shape.looks + 4 * shape.proprio * shape.holds)
-        self.steps = nn.Linear(THOUGHT, 1)
-        self.commands = nn.Linear(THOUGHT, shape.chunk * shape.action)
-        self.shape = shape
-
-    def forward(
-        self,
-        state: Mapping[str, Tensor],
-        wanted: Tensor,
-        there: Tensor,
-        extra: Tensor | None,
-        like: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Steps ``(N,)`` and commands ``(N, chunk, A)``, as of `Guide.forward`; arguments as of `Gaze.forward`."""
-        thought = self.gaze(state, wanted, there, extra, like=like)
-        commands = self.commands(thought).float().tanh().view(-1, self.shape.chunk, self.shape.action)
-        return UNIT * F.softplus(self.steps(thought).float())[:, 0], commands
-
-
 class Guide(Head):
     """Looks at a state as a model believes it and at places where things are wanted.
 
     One that is shown more of a goal (`HeadShape.looks`) also sees how things are turned there and how high they are,
     and where the body is: its posture is read off the goal's picture, and compared with the one that is felt. If its
-    body holds things (`HeadShape.holds`), it knows of each how far the body is from holding it, and how far it is to be
-    carried.
+    body holds things (`HeadShape.holds`), it knows instead of each how far the body is from holding it, and how far it
+    is to be carried: where the body is to be in the end is left to it.
 
     Several members (`HeadShape.members`) learn from other batches each and differ most where they know least, so their
     mean errs less than any of them, and plans cannot please all with the error of one (deep ensembles,
@@ -85,10 +55,12 @@ class Guide(Head):
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
-        self.posture = Posture(shape) if shape.looks and shape.proprio and shape.gist else None
+        bodily = shape.looks and shape.proprio and shape.gist and not shape.holds
+        self.posture = Posture(shape) if bodily else None
         self.handhold = Handhold(shape) if shape.holds else None
         extra = (shape.proprio if self.posture else 0) + shape.touch
-        self.members = nn.ModuleList(Opinion(shape, extra) for _ in range(shape.members))
+        kind = Grip if shape.holds else Opinion
+        self.members = nn.ModuleList(kind(shape, extra) for _ in range(shape.members))
         self.register_buffer("obeys", torch.zeros(shape.things))
         self.register_buffer("rests", torch.ones(shape.things))
 
@@ -123,6 +95,7 @@ class Guide(Head):
         How fast a body goes is what it was told just now, and who may copy himself does not look (de Haan et al. 2019,
         https://arxiv.org/abs/1905.11979).
         """
+        # Where handholds are known, so is which readings tell a posture.
         for name, weight in self.members.named_parameters():
             if not name.endswith("gaze.feel.weight"):
                 continue
@@ -183,13 +156,19 @@ class Guide(Head):
         besides = torch.cat(extra, dim=1) if extra else None
         like = looks.get("codes")
         if self.handhold is not None:
-            now = state["holds"].float() if "holds" in state else self.handhold(state)
-            offsets = self.handhold.offsets(now.detach(), state["proprio"].float(), looks["holds"].detach().float())
-            like = torch.cat([looks["codes"], offsets], dim=2)
+            state, like = self._held(state, looks["holds"].detach().float())
         asked = self.members if member is None else [self.members[member]]
         opinions = [one(state, wanted, there, besides, like=like) for one in asked]
         steps, commands = (torch.stack(told).mean(dim=0) for told in zip(*opinions, strict=True))
         return steps, commands
+
+    def _held(self, state: Mapping[str, Tensor], wanted: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
+        """What a `Grip` asks: a state that feels no speed, and what is known of each thing."""
+        assert self.handhold is not None
+        now = (state["holds"].float() if "holds" in state else self.handhold(state)).detach()
+        felt = state["proprio"].float() * self.handhold.feels
+        known = self.handhold.held[:, None] * self.handhold.feels
+        return {**state, "proprio": felt}, torch.cat([now * known, self.handhold.offsets(now, felt, wanted)], dim=2)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Also takes weights from before there were several members."""

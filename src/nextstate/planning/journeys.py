@@ -11,7 +11,8 @@ from torch import Tensor
 
 from nextstate.models.heads import Stretch, draw_stretches, stills
 from nextstate.models.posture import posture_loss
-from nextstate.planning.guide import UNIT, Guide
+from nextstate.planning.guide import Guide
+from nextstate.planning.opinions import UNIT
 
 OPTIMISM = 0.3
 """Quantile of the time taken that is learned: recorded policies dawdle, and what is asked is how fast one can be."""
