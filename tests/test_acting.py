@@ -105,6 +105,8 @@ def test_the_command_compares_goes_on_and_refuses_other_settings(
     assert main([*options, "--horizon", "12"]) == 2
     assert "other settings" in capsys.readouterr().err
     assert main([*options, "--ways", "wish"]) == 2
+    capsys.readouterr()
+    assert main([*options, "--margin", "3"]) == 2 and "margin" in capsys.readouterr().err, "icem stays with nothing"
 
 
 def test_the_command_knows_every_way() -> None:

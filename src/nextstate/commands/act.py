@@ -54,6 +54,9 @@ class Config:
     --goal time and the head precedents; with --block 1 --horizon 30 --every 5."""
     candidates: int = 40
     """Futures imagined in each round of the planner."""
+    margin: float | None = None
+    """By how much better than what it would stay with another plan has to be for planner guided (there in steps to go,
+    beside what the guide would do), striking or reminded; by default their own."""
     near: float = 60.0
     """With --goal time: weight of plain distance beside steps to go."""
     descend: int = 0
@@ -140,10 +143,11 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     if config.goal in LEADS and set(PLANS) & set(config.ways):
         needed.add(LEADS[config.goal])
     folder = folder_of(config.model or config.world)
+    margin = {} if config.margin is None else {"margin": config.margin}
     return Tools(
         model,
         Oracle(make_world(world.name, world.size)),
-        planner_by(config.planner, folder, candidates=config.candidates),
+        planner_by(config.planner, folder, candidates=config.candidates, **margin),
         {name: HEADS[name][0].load(folder) for name in sorted(needed)},
         config.goal,
         config.near,
@@ -187,8 +191,8 @@ def table(world: str, rows: Mapping[str, Mapping[str, Any]]) -> Any:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """What decides a trial: everything but how many there are and where they go."""
-    kept = {n: v for n, v in asdict(config).items() if n not in ("ways", "tasks", "seeds", "first", "protocol", "out")}
-    return {**kept, "tasks": config.tasks}
+    aside = {"ways", "tasks", "seeds", "first", "protocol", "out"} | ({"margin"} if config.margin is None else set())
+    return {**{n: v for n, v in asdict(config).items() if n not in aside}, "tasks": config.tasks}
 
 
 def check(config: Config) -> None:
