@@ -66,7 +66,7 @@ class Looking:
         """Whether the next command takes a look."""
         return not self._left
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def select_action(self, observation: Mapping[str, np.ndarray], snapshot: Snapshot | None = None) -> np.ndarray:
         if self.due:
             state = glance(self.eye, observation, self.calm)
