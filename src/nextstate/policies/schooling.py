@@ -74,6 +74,9 @@ def teach(
     for reader in (guide.posture, guide.handhold):
         if reader is not None:
             reader.requires_grad_(False)
+    if guide.handhold is not None:
+        # Whoever acts looks as if nothing moved (`Guide.calm`), and where to hold what moves is told less exactly.
+        frames = replace(frames, moving=frames.still)
     frames = frames.told(guide)
     away = steps_since_away(frames.moving, _beginnings(train, len(frames.action)), train.length - 1, guide)
     guide.brings = bool((away > 0).float().mean() > BROUGHT)
