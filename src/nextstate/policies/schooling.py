@@ -7,7 +7,7 @@ lies between them, and a step learns from several times as many as it would from
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,8 +30,8 @@ from nextstate.training.trainable import to_tensors
 READS = 0.1
 """Share of the time in which each thing that is read off pictures is learned: the body's posture, and handholds."""
 
-SIZE = 512
-"""Journeys, or frames, of a step."""
+SIZE, DRAWN = 512, 3
+"""Journeys, or frames, of a step; and times as many frames among which those are looked for that tell of a handhold."""
 
 HELD = 0.1
 """How often a thing must be held, beside the one that is held most often, to count as held."""
@@ -75,7 +75,7 @@ def teach(
         if reader is not None:
             reader.requires_grad_(False)
     if guide.handhold is not None:
-        # Whoever acts looks as if nothing moved (`Guide.calm`), and where to hold what moves is told less exactly.
+        # Whoever acts looks as if nothing moved (`Guide.calm`), and is taught so: docs/decisions/0034.
         frames = replace(frames, moving=frames.still)
     frames = frames.told(guide)
     away = steps_since_away(frames.moving, _beginnings(train, len(frames.action)), train.length - 1, guide)
@@ -163,12 +163,12 @@ def _learn_to_read(
     seed: int,
     show: Show,
 ) -> None:
-    def rows(step: int) -> Tensor:
-        within = np.random.default_rng([seed, step]).integers(0, train.length, SIZE)
-        return torch.from_numpy(train.first_rows(step, SIZE) + within)
+    def rows(step: int, count: int = SIZE) -> Tensor:
+        within = np.random.default_rng([seed, step]).integers(0, train.length, count)
+        return torch.from_numpy(train.first_rows(step, count) + within)
 
-    def seen(names: Sequence[str], some: Tensor) -> dict[str, Tensor]:
-        return {name: frames.still[name][some].to(device) for name in names}
+    def seen(names: Sequence[str], some: Tensor, looks: Mapping[str, Tensor] = frames.still) -> dict[str, Tensor]:
+        return {name: looks[name][some].to(device) for name in names}
 
     learned: list[tuple[torch.nn.Module, Callable[[int, torch.Generator], Tensor]]] = []
     posture, handhold = guide.posture, guide.handhold
@@ -184,9 +184,12 @@ def _learn_to_read(
         known = holding >= 0
 
         def mistaken(step: int, _: torch.Generator) -> Tensor:
-            some = rows(step)
+            some = rows(step, DRAWN * SIZE)
+            some = some[known[some].any(dim=1)][:SIZE]
             hold = frames.still["proprio"][holding[some].clamp_min(0)]
-            batch = {**seen(("places", "codes"), some), "hold": hold.to(device), "known": known[some].to(device)}
+            # Imagined states are read too, and those move.
+            looks = (frames.still, frames.moving)[step % 2]
+            batch = {**seen(("places", "codes"), some, looks), "hold": hold.to(device), "known": known[some].to(device)}
             return handhold_loss(handhold, batch)["loss"]
 
         learned.append((handhold, mistaken))
