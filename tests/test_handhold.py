@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -17,7 +19,9 @@ from nextstate.models.handhold import Handhold, handhold_loss, holdings
 from nextstate.models.heads import HeadShape, Stretch
 from nextstate.planning.guide import Guide
 from nextstate.planning.journeys import homecoming
+from nextstate.policies import fitting, schooling
 from nextstate.policies.journeys import Frames, Journeys, steps_since_away
+from nextstate.policies.schooling import teach
 
 SHAPE = HeadShape(things=3, code=1, proprio=4, action=2)
 TAKEN, PUT, PAUSE, LENGTH = 10, 30, 5, 40
@@ -169,3 +173,48 @@ def test_tables_tell_the_same_as_windows_do(seed: int, longest: int) -> None:
     expected = homecoming({"places": places, "there": there}, stretch, guide.matters)
     moved = plain.gap > 0
     assert torch.equal(drawn.gap[moved], expected[moved]) and not drawn.gap[~moved].any()
+
+
+def recorded(episodes: int, seed: int) -> Windows:
+    """`carrying` as windows; a command is how far the body goes in a step."""
+    frames, _ = carrying(episodes, seed)
+    body = frames["proprio"][:, :3].view(episodes, LENGTH, 3)
+    frames["proprio"][:, 3] = torch.cat([torch.zeros(episodes, 1), (body[:, 1:] - body[:, :-1])[..., 0]], 1).flatten()
+    action = torch.cat([body[:, 1:] - body[:, :-1], torch.zeros(episodes, 1, 3)], dim=1).mul(10).clamp(-1, 1)
+    rows = frames | {"action": action.flatten(0, 1), "gist": torch.zeros(episodes * LENGTH, 1)}
+    length, starts = 25, np.arange(episodes) * LENGTH
+
+    def first_rows(step: int, size: int) -> np.ndarray:
+        rng = np.random.default_rng([seed, step])
+        return starts[rng.integers(0, episodes, size)] + rng.integers(0, LENGTH - length, size)
+
+    def batch(step: int, size: int) -> dict[str, np.ndarray]:
+        within = first_rows(step, size)[:, None] + np.arange(length)
+        found = {name: values.numpy()[within] for name, values in rows.items()}
+        return found | {"action": found["action"][:, :-1]}
+
+    cache = SimpleNamespace(
+        starts=starts, lengths=np.full(episodes, LENGTH), arrays={"action": action.flatten(0, 1).numpy()}
+    )
+    arrays = {name: values.numpy() for name, values in rows.items() if name != "action"}
+    windows = SimpleNamespace(cache=cache, arrays=arrays, length=length, seed=seed, first_rows=first_rows, batch=batch)
+    return cast(Windows, windows)
+
+
+def test_who_is_to_carry_a_thing_goes_to_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    for learning in (fitting, schooling):
+        # A clock that counts how often it is looked at makes as many steps on any machine.
+        monkeypatch.setattr(learning, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    shape = HeadShape(things=3, code=1, proprio=4, action=3, gist=1, looks=1, touch=1)
+    guide, errors = teach(recorded(100, 0), recorded(20, 1), shape, None, 450.0, torch.device("cpu"))
+    assert guide.handhold is not None and guide.posture is None and guide.brings, errors
+    frames, where = carrying(40, 2)
+    early, late = torch.arange(40) * LENGTH + TAKEN - 4, torch.arange(40) * LENGTH + PUT
+    now, goal = ({name: values[rows] for name, values in frames.items()} for rows in (early, late))
+    with torch.no_grad():
+        steps, commands = guide(now, goal["places"], goal["there"], guide.read(goal["places"], goal))
+        home, rest = guide(goal, goal["places"], goal["there"], guide.read(goal["places"], goal))
+    towards = where[early] - now["proprio"][:, :3]
+    assert torch.cosine_similarity(commands[:, 0], towards).median() > 0.8
+    assert steps.median() > home.median() + 4 and rest.norm(dim=2).median() < 0.3 * commands.norm(dim=2).median()
