@@ -57,7 +57,7 @@ def summary() -> dict[str, Any]:
     if grasp:
         found["grasp"] = reached(grasp)
     oracle = read("grasp-oracle")
-    if grasp and oracle:
+    if grasp and oracle and "model" in grasp["ways"]:
         # Minutes a task: planned in the simulator was on the first of these tasks alone.
         row = oracle["ways"]["oracle"]["strict"]
         told = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
