@@ -11,9 +11,7 @@ import torch
 
 from nextstate.commands.find import find_model, find_readout
 from nextstate.imagination import reach
-from nextstate.models.director import Director
 from nextstate.models.folders import SHIPPED
-from nextstate.policies.learning import HEADS
 from nextstate.worlds import make_world
 
 RESULTS = Path(__file__).parents[1] / "results" / "whatif"
@@ -35,13 +33,17 @@ def test_a_shipped_model_tells_doing_from_doing_nothing(name: str) -> None:
     assert (moved - still).abs().max() > 0.05
 
 
+TOO_LARGE = pytest.mark.xfail(reason="16 MB, half of them a guide of three members: docs/decisions/0034")
+
+
+@pytest.mark.parametrize("name", ["push", "spill", pytest.param("grasp", marks=TOO_LARGE)])
+def test_a_shipped_model_is_small(name: str) -> None:
+    assert sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) < 10e6
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_model_is_small_and_its_figures_stand_beside_the_baselines(name: str) -> None:
+def test_figures_of_a_shipped_model_stand_beside_the_baselines(name: str) -> None:
     folder = SHIPPED / name
-    # What imagining and measuring take, and each head beside it.
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    heads = {f"{name}.{kind}" for name in (*HEADS, Director.name) for kind in ("json", "safetensors")}
-    assert sum(size for name, size in sizes.items() if name not in heads) < 10e6 and max(sizes.values()) < 10e6
     assert {path.suffix for path in folder.iterdir()} == {
         ".json",
         ".md",
