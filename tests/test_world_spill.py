@@ -145,7 +145,7 @@ def test_a_new_episode_starts_with_a_clean_cloth(world: Spill) -> None:
 
 def test_exploring_topples_about_half_of_the_bottles(world: Spill) -> None:
     happened = np.zeros(len(world.events))
-    episodes = 40
+    episodes = 24
     for seed in range(100, 100 + episodes):
         world.reset(seed=seed)
         policy = world.explore(np.random.default_rng(seed))

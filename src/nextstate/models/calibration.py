@@ -85,7 +85,7 @@ def _expected(model: StateModel, batch: Mapping[str, Tensor]) -> _Expected:
     # What is not there has no place.
     counts["places"] &= (truth["areas"] > 1 / PRESENT)[..., None]
     kept = {n: belief[n] for n in (*model.state, "memory")}
-    futures = [model.strayed(kept, ahead, sample) for sample in range(SAMPLES)]
+    futures = model.strayed(kept, ahead, range(SAMPLES))
     return _Expected(futures, {n: truth[n] for n in counts}, counts)
 
 

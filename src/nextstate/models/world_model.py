@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -226,31 +227,30 @@ class StateModel(nn.Module):
         physics: Dynamics | None = None,
     ) -> dict[str, Tensor]:
         """Like `foresee`, the sampled future of that number; `temperature` scales how far samples lie apart."""
-        return self.strayed(belief, actions, sample, physics)(temperature)
+        return self.strayed(belief, actions, [sample], physics)[0](temperature)
 
     def strayed(
-        self, belief: Mapping[str, Tensor], actions: Tensor, sample: int, physics: Dynamics | None = None
-    ) -> Callable[[float], dict[str, Tensor]]:
-        """What `sampled` says under any temperature; whatever does not depend on it is computed once."""
+        self, belief: Mapping[str, Tensor], actions: Tensor, samples: Sequence[int], physics: Dynamics | None = None
+    ) -> list[Callable[[float], dict[str, Tensor]]]:
+        """What `sampled` says of each sample under any temperature; what does not depend on them is computed once."""
         flow = self.flow
         if flow is None:
 
-            def noisy(temperature: float) -> dict[str, Tensor]:
+            def noisy(sample: int, temperature: float) -> dict[str, Tensor]:
                 noise = temperature * self.draw_noise(sample) if self.size.noise else None
                 return self.foresee(belief, actions, noise, physics)
 
-            return noisy
+            return [partial(noisy, sample) for sample in samples]
         # Goes on from the central future that a sampled belief strayed from: strayings do not add up.
         middle = {n: belief.get(f"central.{n}", belief[n]) for n in self.state}
         span = self.foresee({**belief, **middle}, actions, physics=physics)
-        straying = flow.draw(span["memory"], flow.noise(sample))
         central = {n: span[n] for n in self.state}
 
-        def around(temperature: float) -> dict[str, Tensor]:
+        def around(straying: Mapping[str, Tensor], temperature: float) -> dict[str, Tensor]:
             found = applied({n: temperature * v for n, v in straying.items()}, central, self.vectors)
             return {**span, **found, **{f"central.{n}": v for n, v in central.items()}}
 
-        return around
+        return [partial(around, flow.draw(span["memory"], flow.noise(sample))) for sample in samples]
 
     def draw(self, span: Mapping[str, Tensor]) -> Tensor:
         """Normalised pictures ``(B, S, C, size, size)`` of a span."""

@@ -78,7 +78,7 @@ class Trainer:
         self.validation, self.card = validation, dict(card or {})
         self.display: Display = (display or PlainDisplay()) if self.team.leads else NoDisplay()
         self.threads = settle_threads(settings.threads)
-        make_repeatable()
+        make_repeatable(settings.compile)
         self.device = choose_device(settings.device)
         self.dtype = choose_dtype(settings.precision, self.device)
         self.precision = str(self.dtype).removeprefix("torch.")

@@ -87,9 +87,16 @@ def keep_freed_memory() -> None:
     mallopt(trim_threshold, (1 << 31) - 1)
 
 
-def make_repeatable() -> None:
-    """Asks torch for algorithms that give the same bits each time; warns where there is none."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
+def make_repeatable(compiled: bool = False) -> None:
+    """Asks torch for algorithms that give the same bits each time; warns where there is none.
+
+    Args:
+        compiled: whether the compiler is to be asked too.
+    """
+    if compiled:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:  # The same without loading the compiler, which takes seconds.
+        torch.set_deterministic_debug_mode("warn")
     # Filling fresh memory is a debugging aid that comes along, and costs a pass over every new tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
