@@ -30,7 +30,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 test: setup lint  ## Set up, then every check and test (up to 10 minutes on 2 cores)
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --durations 10
+	@# What a file's tests share is made once, by the process that has them all.
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --durations 10
 
 lint: setup  ## Style, formatting and types
 	@$(BIN)/ruff check $(CHECKED)

@@ -11,6 +11,7 @@ from typing import Any
 
 from nextstate.commands.act import gap
 from nextstate.data.storage import write_json
+from nextstate.provenance import provenance
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "act"
 
@@ -88,5 +89,5 @@ def summary() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write_json(FOLDER / "summary.json", summary())
+    write_json(FOLDER / "summary.json", {**provenance("python -m benchmarks.acting"), **summary()})
     print(FOLDER / "summary.json")

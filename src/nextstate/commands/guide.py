@@ -33,8 +33,8 @@ class Config:
     heads: tuple[str, ...] = ("guide", "inverse", "joint")
     """Which heads to learn."""
     looks: bool = False
-    """Whether a guide sees what things look like in goals, such as how they are turned or how high, and the body's
-    posture there, and not only where they are: for arms that lift and carry."""
+    """Whether a guide sees more of goals than where things are: where the body would hold each, if it has a skin and
+    holds things, else what they look like, and the body's posture there. For arms that lift and carry."""
     members: int = 1
     """How many guides learn, in the same time, whose opinions are averaged."""
     init_from: str = ""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 HISTORY = 8
 """States of history from which poses and masses are probed."""
 
-STEPS, AHEAD = 50, 25
-"""Steps that a planner has, and steps in which the goal was reached."""
+AHEAD = 25
+"""Steps in which the goal was reached."""
 
 
 def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: str, suite_seed: int) -> None:
@@ -162,7 +162,7 @@ def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict
         make_planner("icem", candidates=design.candidates),
         settings=settings,
     )
-    notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, **settings})
+    notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, "steps": design.steps, **settings})
     with bar("planning", "trials") as progress:
-        contest(world, tools, ["model"], notes, design.tasks, [0], STEPS, AHEAD, progress)
+        contest(world, tools, ["model"], notes, design.tasks, [0], design.steps, AHEAD, progress)
     return dict(summary(notes, "model")["strict"])

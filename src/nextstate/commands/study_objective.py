@@ -56,6 +56,8 @@ class Config:
     """Tasks for the planner in each world that has some; 0 for none."""
     candidates: int = 40
     """Futures imagined in each round of the planner."""
+    steps: int = 50
+    """Steps that the planner has for a task."""
     probed: int = 1024
     """Windows that linear readings of poses and masses are fitted on."""
     episodes: int = 0
@@ -81,6 +83,7 @@ SMOKE: dict[str, Any] = {
     "snapshots": 2,
     "tasks": 1,
     "candidates": 4,
+    "steps": 8,
     "probed": 64,
     "episodes": 24,
     "preset": "tiny",
@@ -142,6 +145,7 @@ def check(config: Config) -> None:
         "tasks": 0,
         "probed": 32,
         "candidates": 1,
+        "steps": 1,
         "episodes": 0,
         "workers": 0,
     }.items():
@@ -169,6 +173,7 @@ def _design(config: Config) -> Design:
         evaluating=EVALUATING,
         probed=config.probed,
         candidates=config.candidates,
+        steps=config.steps,
     )
 
 

@@ -58,7 +58,8 @@ class Design(Grid):
     Args:
         arms: objectives, or mixtures of them. worlds: at equal time; the first of them also at equal operations.
         seeds: of training. tasks: to plan for, in each of `planned`. probed: windows that linear readings of
-        poses and masses are fitted on. candidates: futures imagined in each round of the planner.
+            poses and masses are fitted on. candidates: futures imagined in each round of the planner. steps: that it
+            has for a task.
     """
 
     arms: Sequence[str]
@@ -68,6 +69,7 @@ class Design(Grid):
     planned: Sequence[str]
     probed: int = 1024
     candidates: int = 40
+    steps: int = 50
 
     def cells(self) -> list[Cell]:
         """All of them; those at equal operations come last, since they need to know what the reference did."""
