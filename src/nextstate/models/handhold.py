@@ -88,14 +88,18 @@ class Handhold(Head):
     def _seen(self, state: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([state[name].float().flatten(1) for name in SEES], dim=1)
 
+    @property
+    def which(self) -> Tensor:
+        """``(H,)``, the things that were held now and then, in order."""
+        return self.held.topk(self.shape.holds).indices.sort().values
+
     def offsets(self, now: Tensor, proprio: Tensor, wanted: Tensor) -> Tensor:
-        """How far the body is from holding each thing, and each thing from where it is wanted: ``(N, K, 4P)``.
+        """How far the body is from holding each thing, and each thing from where it is wanted: ``(N, H, 4P)``.
 
         Args:
-            now, wanted: postures ``(N, K, P)`` as of `forward`. proprio: ``(N, P)``, normalised.
+            now, wanted: postures ``(N, H, P)`` as of `forward`, of `which`. proprio: ``(N, P)``, normalised.
         """
-        known = self.held[:, None] * self.feels
-        both = torch.cat([(now - proprio[:, None]) * known, (wanted - now) * known], dim=2)
+        both = torch.cat([(now - proprio[:, None]) * self.feels, (wanted - now) * self.feels], dim=2)
         # Coarse for the way there, fine for the last few millimetres.
         return torch.cat([0.5 * both.clamp(-8, 8), (3 * both).clamp(-4, 4)], dim=2)
 

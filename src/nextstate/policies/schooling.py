@@ -136,12 +136,13 @@ def _prepared(
             episodes = _whole(train, len(frames.action))
             things = scout.matters.cpu() > COUNTS
             holding = holdings(frames.still, *episodes, things, fast)
-        guide = Guide(replace(shape, holds=int(holding is not None))).to(device)
+        often = None if holding is None else _often_held(holding)
+        guide = Guide(replace(shape, holds=0 if often is None else int(often.sum()))).to(device)
         prepare(guide, some)
         if guide.posture is not None and body is not None:
             guide.posture.fit(some, body)
-        if guide.handhold is not None and holding is not None and fast is not None:
-            guide.handhold.fit(frames.still, _often_held(holding), fast)
+        if guide.handhold is not None and often is not None and fast is not None:
+            guide.handhold.fit(frames.still, often, fast)
     if fast is not None:
         guide.not_feeling(fast)
     return guide, holding
