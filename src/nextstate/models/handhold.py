@@ -131,6 +131,12 @@ def handhold_loss(head: Handhold, batch: Mapping[str, Tensor]) -> dict[str, Tens
     return {"loss": missed}
 
 
+def touched(skin: Tensor) -> Tensor:
+    """Whether the skin feels anything, ``(...)``, of readings ``(..., S)``, among which each feels nothing once."""
+    found: Tensor = (skin - skin.flatten(0, -2).amin(dim=0) > PRESSED).any(dim=-1)
+    return found
+
+
 @torch.no_grad()
 def holdings(
     seen: Mapping[str, Tensor], starts: Tensor, lengths: Tensor, things: Tensor, speeds: Tensor
@@ -153,11 +159,10 @@ def holdings(
     rows = starts[:, None] + torch.minimum(time, lengths[:, None] - 1)
     places = seen["places"].float()[rows]
     there = (seen["there"].float()[rows] > SEEN) & things
-    skin = seen["touch"].float().flatten(1)
-    touched = ((skin - skin.amin(dim=0)) > PRESSED).any(dim=1)[rows]
+    felt = touched(seen["touch"].float().flatten(1))[rows]
     before, after = (time - AROUND).clamp_min(0), (time + AROUND).clamp_max(len(time) - 1)
     moved = (places[:, after] - places[:, before]).norm(dim=3)
-    holding = (touched & touched[:, before] & touched[:, after])[..., None] & there
+    holding = (felt & felt[:, before] & felt[:, after])[..., None] & there
     body = _body(_polynomial(seen["proprio"].float()[:, ~speeds])[rows], places, holding & (moved > FIRST))
     if body is None:
         return None
