@@ -72,7 +72,7 @@ def held() -> tuple[Handhold, torch.Tensor]:
     found = holdings(frames, starts, torch.full((100,), LENGTH), THINGS, SPEEDS)
     assert found is not None
     torch.manual_seed(0)
-    head = Handhold(SHAPE)
+    head = Handhold(replace(SHAPE, holds=1))
     head.fit(frames, torch.tensor([False, True, False]), SPEEDS)
     optimiser = torch.optim.Adam(head.parameters(), 1e-3)
     batch = frames | {"hold": frames["proprio"][found.clamp_min(0)], "known": found >= 0}
@@ -103,11 +103,11 @@ def test_where_to_hold_a_thing_is_read_off_a_picture(held: tuple[Handhold, torch
     with torch.no_grad():
         told = head(frames)
     assert (told[:, 1, :3] - where).norm(dim=1).median() < 0.08
-    offsets = head.offsets(told, frames["proprio"], told)
-    assert not offsets[:, [0, 2]].any(), "of what is never held nothing is known"
+    assert head.which.tolist() == [1], "of what is never held nothing is known"
+    offsets = head.offsets(told[:, head.which], frames["proprio"], told[:, head.which])
     assert not offsets[..., [3, 7, 11, 15]].any(), "a speed is no posture"
     holding = (torch.arange(LENGTH) >= TAKEN) & (torch.arange(LENGTH) < PUT)
-    near = offsets[:, 1, :3].norm(dim=1).view(20, LENGTH)
+    near = offsets[:, 0, :3].norm(dim=1).view(20, LENGTH)
     assert near[:, holding].median() < 0.3 * near[:, ~holding].median()
 
 
@@ -142,6 +142,23 @@ def test_a_guide_with_handholds_sees_how_far_a_thing_is_to_be_carried(held: tupl
             for state, one in ((now, read), (now, elsewhere), (bent, read), (faster, read))
         )
     assert [torch.equal(usual, other) for other in others] == [False, False, True], "speed alone is not felt"
+
+
+def test_a_guide_is_kept_in_half_precision_and_says_the_same(
+    held: tuple[Handhold, torch.Tensor], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    guide = Guide(replace(SHAPE, looks=1, touch=1, holds=1, members=2)).eval()
+    assert guide.handhold is not None
+    guide.handhold.load_state_dict(held[0].state_dict())
+    size = sum(4 * value.numel() for value in guide.state_dict().values())
+    assert guide.save(tmp_path).stat().st_size < 0.6 * size
+    frames, _ = carrying(1, 2)
+    read = guide.read(frames["places"], {"codes": frames["codes"]})
+    with torch.no_grad():
+        steps, commands = guide(frames, frames["places"].flip(0), frames["there"], read)
+        again = Guide.load(tmp_path)(frames, frames["places"].flip(0), frames["there"], read)
+    assert torch.allclose(steps, again[0], rtol=0.01, atol=0.05) and torch.allclose(commands, again[1], atol=0.01)
 
 
 @given(seed=st.integers(0, 1000), longest=st.integers(2, 12))

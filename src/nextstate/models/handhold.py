@@ -88,14 +88,18 @@ class Handhold(Head):
     def _seen(self, state: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([state[name].float().flatten(1) for name in SEES], dim=1)
 
+    @property
+    def which(self) -> Tensor:
+        """``(H,)``, the things that were held now and then, in order."""
+        return self.held.topk(self.shape.holds).indices.sort().values
+
     def offsets(self, now: Tensor, proprio: Tensor, wanted: Tensor) -> Tensor:
-        """How far the body is from holding each thing, and each thing from where it is wanted: ``(N, K, 4P)``.
+        """How far the body is from holding each thing, and each thing from where it is wanted: ``(N, H, 4P)``.
 
         Args:
-            now, wanted: postures ``(N, K, P)`` as of `forward`. proprio: ``(N, P)``, normalised.
+            now, wanted: postures ``(N, H, P)`` as of `forward`, of `which`. proprio: ``(N, P)``, normalised.
         """
-        known = self.held[:, None] * self.feels
-        both = torch.cat([(now - proprio[:, None]) * known, (wanted - now) * known], dim=2)
+        both = torch.cat([(now - proprio[:, None]) * self.feels, (wanted - now) * self.feels], dim=2)
         # Coarse for the way there, fine for the last few millimetres.
         return torch.cat([0.5 * both.clamp(-8, 8), (3 * both).clamp(-4, 4)], dim=2)
 
@@ -127,6 +131,12 @@ def handhold_loss(head: Handhold, batch: Mapping[str, Tensor]) -> dict[str, Tens
     return {"loss": missed}
 
 
+def touched(skin: Tensor) -> Tensor:
+    """Whether the skin feels anything, ``(...)``, of readings ``(..., S)``, among which each feels nothing once."""
+    found: Tensor = (skin - skin.flatten(0, -2).amin(dim=0) > PRESSED).any(dim=-1)
+    return found
+
+
 @torch.no_grad()
 def holdings(
     seen: Mapping[str, Tensor], starts: Tensor, lengths: Tensor, things: Tensor, speeds: Tensor
@@ -149,11 +159,10 @@ def holdings(
     rows = starts[:, None] + torch.minimum(time, lengths[:, None] - 1)
     places = seen["places"].float()[rows]
     there = (seen["there"].float()[rows] > SEEN) & things
-    skin = seen["touch"].float().flatten(1)
-    touched = ((skin - skin.amin(dim=0)) > PRESSED).any(dim=1)[rows]
+    felt = touched(seen["touch"].float().flatten(1))[rows]
     before, after = (time - AROUND).clamp_min(0), (time + AROUND).clamp_max(len(time) - 1)
     moved = (places[:, after] - places[:, before]).norm(dim=3)
-    holding = (touched & touched[:, before] & touched[:, after])[..., None] & there
+    holding = (felt & felt[:, before] & felt[:, after])[..., None] & there
     body = _body(_polynomial(seen["proprio"].float()[:, ~speeds])[rows], places, holding & (moved > FIRST))
     if body is None:
         return None

@@ -30,8 +30,8 @@ class HeadShape:
     """Sizes of a `Head`: things K; length of codes, posture and commands; width of tokens; commands told at once;
     length of what an eye says of the whole picture (gist); of what it says of each thing in a goal (looks), 0 where
     only the thing's place is looked at there; of what skin feels (touch), 0 for heads that are not told;
-    how many of a guide look, each with weights of its own (members); and whether it knows where the body would be to
-    hold each thing (holds), 0 or 1."""
+    how many of a guide look, each with weights of its own (members); and of how many things it knows where the body
+    would be to hold them (holds)."""
 
     things: int
     code: int
@@ -60,6 +60,8 @@ class Head(nn.Module):
     """Which way to follow words learns one, of heads that `nextstate follow` makes when they are first asked for."""
     gisted: ClassVar[bool] = False
     """Whether it is shown the gist of pictures too."""
+    kept_in_half: ClassVar[bool] = False
+    """Whether its file holds weights in half precision."""
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__()
@@ -80,7 +82,10 @@ class Head(nn.Module):
     def to_bytes(self) -> bytes:
         """As safetensors, its sizes in the header."""
         head = {"version": self.version, "shape": asdict(self.shape), "facts": self.facts()}
-        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
+        weights = {
+            name: (value.half() if self.kept_in_half and value.is_floating_point() else value).contiguous()
+            for name, value in self.state_dict().items()
+        }
         return serialise(weights, metadata={"nextstate": json.dumps(head)})
 
     def facts(self) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Guide(Head):
 
     name = "guide"
     version = 3
+    kept_in_half = True
 
     def __init__(self, shape: HeadShape) -> None:
         super().__init__(shape)
@@ -156,19 +157,21 @@ class Guide(Head):
         besides = torch.cat(extra, dim=1) if extra else None
         like = looks.get("codes")
         if self.handhold is not None:
-            state, like = self._held(state, looks["holds"].detach().float())
+            which = self.handhold.which
+            state, like = self._held(state, looks["holds"].detach().float(), which)
+            wanted, there = wanted[:, which], there[:, which]
         asked = self.members if member is None else [self.members[member]]
         opinions = [one(state, wanted, there, besides, like=like) for one in asked]
         steps, commands = (torch.stack(told).mean(dim=0) for told in zip(*opinions, strict=True))
         return steps, commands
 
-    def _held(self, state: Mapping[str, Tensor], wanted: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
-        """What a `Grip` asks: a state that feels no speed, and what is known of each thing."""
+    def _held(self, state: Mapping[str, Tensor], wanted: Tensor, which: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
+        """What a `Grip` asks: a state that feels no speed, and what is known of each thing that is ever held."""
         assert self.handhold is not None
-        now = (state["holds"].float() if "holds" in state else self.handhold(state)).detach()
+        now = (state["holds"].float() if "holds" in state else self.handhold(state)).detach()[:, which]
         felt = state["proprio"].float() * self.handhold.feels
-        known = self.handhold.held[:, None] * self.handhold.feels
-        return {**state, "proprio": felt}, torch.cat([now * known, self.handhold.offsets(now, felt, wanted)], dim=2)
+        known = torch.cat([now * self.handhold.feels, self.handhold.offsets(now, felt, wanted[:, which])], dim=2)
+        return {**state, "proprio": felt, "places": state["places"][:, which]}, known
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Also takes weights from before there were several members."""

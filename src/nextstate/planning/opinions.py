@@ -18,7 +18,7 @@ from nextstate.models.heads import FAR, THOUGHT, Gaze, HeadShape
 UNIT = 10.0
 """Steps that count as one while learning."""
 
-HIDDEN, BLOCKS = 256, 3
+HIDDEN, BLOCKS = 192, 2
 """Width and depth of what weighs up handholds."""
 
 
@@ -58,9 +58,10 @@ class Opinion(Telling):
 class Grip(Telling):
     """Of one that knows where to hold things: there is nothing left to be seen, only to be weighed up.
 
-    Of each thing it hears where it is held, how far that is, how far it is to be carried, how far it is from its place
-    in the picture and whether it is seen there. How it looks it does not hear, nor does it compare things pair by pair:
-    so a step takes a quarter of the time, and what was done in a few thousand episodes is less easily learned by heart.
+    Of each thing that is ever held it hears where that is, how far that is, how far it is to be carried, how far it is
+    from its place in the picture and whether it is seen there. How it looks it does not hear, nor does it compare
+    things pair by pair: so a step takes a quarter of the time, and what was done in a few thousand episodes is less
+    easily learned by heart.
 
     Args:
         extra: length of what is felt besides posture.
@@ -69,7 +70,7 @@ class Grip(Telling):
     def __init__(self, shape: HeadShape, extra: int) -> None:
         super().__init__(HIDDEN, shape)
         each = (1 + OFFSETS) * shape.proprio + 3
-        self.enter = nn.Linear(shape.things * each + shape.proprio + extra, HIDDEN)
+        self.enter = nn.Linear(shape.holds * each + shape.proprio + extra, HIDDEN)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN))
             for _ in range(BLOCKS)
@@ -82,9 +83,9 @@ class Grip(Telling):
         """As of `Telling.told`.
 
         Args:
-            state: ``places (N, K, 2)``, and ``proprio (N, P)``, normalised, 0 where it tells a speed.
-            wanted, there, extra: as of `Gaze.forward`.
-            like: ``(N, K, 5P)``, where each thing is held, and `Handhold.offsets`.
+            state: ``places (N, H, 2)`` of what is held, and ``proprio (N, P)``, normalised, 0 where it tells a speed.
+            wanted, there, extra: as of `Gaze.forward`, of the same H things.
+            like: ``(N, H, 5P)``, where each of them is held, and `Handhold.offsets`.
         """
         gap = 0.5 * ((wanted - state["places"]) / PACE).clamp(-FAR, FAR) * there[..., None]
         of_things = torch.cat([like, gap, there[..., None]], dim=2).flatten(1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from nextstate.data import Windows
 from nextstate.errors import SettingsError
 from nextstate.modalities import Modality
-from nextstate.models.handhold import handhold_loss, holdings
+from nextstate.models.handhold import handhold_loss, holdings, touched
 from nextstate.models.heads import HeadShape
 from nextstate.models.posture import posture_loss
 from nextstate.planning.guide import Guide, obedience, restfulness, speeds
@@ -102,9 +102,16 @@ def teach(
 
 
 def prepare(guide: Guide, some: dict[str, Tensor]) -> None:
-    """What a guide is told before it learns: what things do in some windows ``(B, T, ...)`` of the dataset."""
+    """What a guide is told before it learns: what things do in some windows ``(B, T, ...)`` of the dataset.
+
+    Things rest unless they are carried about. So where the skin tells, it counts what they do while it feels nothing:
+    else recordings of somebody who carries something all the time make things look like shadows.
+    """
     guide.obeys.copy_(obedience(some["places"], some["there"], some["action"]))
-    guide.rests.copy_(restfulness(some["places"], some["there"]))
+    there = some["there"]
+    if "touch" in some:
+        there = there * ~touched(some["touch"].float().flatten(2))[..., None]
+    guide.rests.copy_(restfulness(some["places"], there))
 
 
 def require_same_shape(start: Guide, shape: HeadShape) -> None:
@@ -136,12 +143,13 @@ def _prepared(
             episodes = _whole(train, len(frames.action))
             things = scout.matters.cpu() > COUNTS
             holding = holdings(frames.still, *episodes, things, fast)
-        guide = Guide(replace(shape, holds=int(holding is not None))).to(device)
+        often = None if holding is None else _often_held(holding)
+        guide = Guide(replace(shape, holds=0 if often is None else int(often.sum()))).to(device)
         prepare(guide, some)
         if guide.posture is not None and body is not None:
             guide.posture.fit(some, body)
-        if guide.handhold is not None and holding is not None and fast is not None:
-            guide.handhold.fit(frames.still, _often_held(holding), fast)
+        if guide.handhold is not None and often is not None and fast is not None:
+            guide.handhold.fit(frames.still, often, fast)
     if fast is not None:
         guide.not_feeling(fast)
     return guide, holding
