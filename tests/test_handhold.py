@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from nextstate.data import Windows
 from nextstate.models.handhold import Handhold, handhold_loss, holdings
 from nextstate.models.heads import HeadShape, Stretch
-from nextstate.planning.guide import Guide
+from nextstate.planning.guide import RESTFUL, RESTLESS, Guide
 from nextstate.planning.journeys import homecoming
 from nextstate.policies import fitting, schooling
 from nextstate.policies.journeys import Frames, Journeys, steps_since_away
-from nextstate.policies.schooling import teach
+from nextstate.policies.schooling import prepare, teach
 
 SHAPE = HeadShape(things=3, code=1, proprio=4, action=2)
 TAKEN, PUT, PAUSE, LENGTH = 10, 30, 5, 40
@@ -123,6 +123,16 @@ def test_what_is_pushed_from_all_sides_is_not_held() -> None:
     aside = 0.2 * torch.cat([side.cos(), side.sin()], dim=2).expand(100, LENGTH, 2).flatten(0, 1)
     frames["places"][:, 1] += aside
     assert holdings(frames, torch.arange(100) * LENGTH, torch.full((100,), LENGTH), THINGS, SPEEDS) is None
+
+
+def test_a_thing_that_is_carried_about_all_the_time_is_no_shadow() -> None:
+    windows = recorded(50, 0).batch(0, 200)
+    some = {name: torch.from_numpy(values) for name, values in windows.items()}
+    guide = Guide(replace(SHAPE, action=3, touch=1))
+    prepare(guide, some)
+    assert guide.rests[1] > RESTFUL and guide.rests[2] < RESTLESS, "a shade flickers, whoever touches what"
+    prepare(guide, {name: values for name, values in some.items() if name != "touch"})
+    assert guide.rests[1] < RESTFUL, "whoever feels nothing cannot tell"
 
 
 def test_a_guide_with_handholds_sees_how_far_a_thing_is_to_be_carried(held: tuple[Handhold, torch.Tensor]) -> None:
