@@ -33,10 +33,7 @@ def test_a_shipped_model_tells_doing_from_doing_nothing(name: str) -> None:
     assert (moved - still).abs().max() > 0.05
 
 
-TOO_LARGE = pytest.mark.xfail(reason="16 MB, half of them a guide of three members: docs/decisions/0034")
-
-
-@pytest.mark.parametrize("name", ["push", "spill", pytest.param("grasp", marks=TOO_LARGE)])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_model_is_small(name: str) -> None:
     assert sum(path.stat().st_size for path in (SHIPPED / name).iterdir()) < 10e6
 
