@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nextstate.models.heads import Head
 
-LOOKING = 4
+LOOKING = 5
 """How guides that look at goals learn, counted up whenever that changes: one that learned otherwise learns anew."""
 
 
