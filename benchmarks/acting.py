@@ -57,12 +57,14 @@ def summary() -> dict[str, Any]:
         found["latency_ms"] = {"planner": ways["model"]["milliseconds"], "decoder": max(decoders)}
     if grasp:
         found["grasp"] = reached(grasp)
-    oracle = read("grasp-oracle")
-    if grasp and oracle and "model" in grasp["ways"]:
-        # Minutes a task: planned in the simulator was on the first of these tasks alone.
+    oracle, planned = read("grasp-oracle"), read("grasp-planned")
+    if grasp and oracle and planned:
+        # Minutes a task: planned was with the guide before, and in the simulator on the first of these tasks alone.
+        before = reached(planned)["ways"]["model"]
+        found["grasp"]["ways"]["model"] = {**before, "trials": planned["ways"]["model"]["strict"]["trials"]}
         row = oracle["ways"]["oracle"]["strict"]
         told = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
-        found["grasp"]["planning_gap"] = {**gap(grasp["ways"] | oracle["ways"]), "oracle": told}
+        found["grasp"]["planning_gap"] = {**gap(planned["ways"] | oracle["ways"]), "oracle": told}
     keen = read("grasp-keen")
     if grasp and keen:
         row = keen["ways"]["cloned"]["strict"]
@@ -75,10 +77,9 @@ def summary() -> dict[str, Any]:
             name: {way: row["ways"][way]["rate"] for way in ("tree", "flat")}
             for name, row in thoughts["puzzles"].items()
         }
-        planned = thoughts["settings"]["model"]
         found["thought_tree"] = {
             "mean_gain_points": thoughts["mean_gain_points"],
-            "planned_in": planned,
+            "planned_in": thoughts["settings"]["model"],
             "puzzles": puzzles,
         }
     if yardsticks:
