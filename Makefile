@@ -29,7 +29,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[test]'
 	touch $@
 
-test: setup lint  ## Set up, then every check and test (up to 10 minutes on 2 cores)
+test: setup lint  ## Set up, then every check and test (10 minutes on 2 slow cores, and 3 to set up)
 	@# What a file's tests share is made once, by the process that has them all.
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --durations 10
 
