@@ -61,10 +61,15 @@ def summary() -> dict[str, Any]:
     if grasp and oracle and planned:
         # Minutes a task: planned was with the guide before, and in the simulator on the first of these tasks alone.
         before = reached(planned)["ways"]["model"]
-        found["grasp"]["ways"]["model"] = {**before, "trials": planned["ways"]["model"]["strict"]["trials"]}
+        found["grasp"]["ways"]["model"] = {
+            **before,
+            "trials": planned["ways"]["model"]["strict"]["trials"],
+            "guide": "the one before",
+        }
         row = oracle["ways"]["oracle"]["strict"]
         told = {"success": row["rate"], "ci": row["interval"], "trials": row["trials"]}
         found["grasp"]["planning_gap"] = {**gap(planned["ways"] | oracle["ways"]), "oracle": told}
+        found["grasp"]["planning_gap"]["guides"] = "planned with the one before, in the simulator with an earlier one"
     keen = read("grasp-keen")
     if grasp and keen:
         row = keen["ways"]["cloned"]["strict"]

@@ -239,8 +239,12 @@ def test_it_is_saved_whole_and_damage_is_named(guide: Guide, tmp_path: Path) -> 
     for name, value in guide.state_dict().items():
         assert torch.allclose(again.state_dict()[name], value, rtol=2**-10, atol=1e-6), f"{name}, in half precision"
     assert again.to_bytes() == path.read_bytes(), "once it is rounded nothing more is lost"
-    path.write_bytes(path.read_bytes()[:-100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
     with pytest.raises(CheckpointError, match="not a guide"):
+        Guide.load(tmp_path)
+    path.write_bytes(whole.replace(b'\\"width\\": 32', b'\\"width\\": 64'))
+    with pytest.raises(CheckpointError, match="other sizes"):
         Guide.load(tmp_path)
 
 

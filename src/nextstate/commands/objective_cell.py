@@ -162,7 +162,7 @@ def _planning(design: Design, cell: Cell, home: Path, model: StateModel) -> dict
         make_planner("icem", candidates=design.candidates),
         settings=settings,
     )
-    notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, "steps": design.steps, **settings})
+    notes = Notes(home / "trials.jsonl", {"tasks": design.tasks, **settings})
     with bar("planning", "trials") as progress:
         contest(world, tools, ["model"], notes, design.tasks, [0], design.steps, AHEAD, progress)
     return dict(summary(notes, "model")["strict"])

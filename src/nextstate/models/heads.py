@@ -128,8 +128,10 @@ class Head(nn.Module):
             found.load_state_dict(weights)
             return found.eval()
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+            # Torch lists every weight that does not fit.
+            why = "its weights have other sizes than this nextstate's" if isinstance(error, RuntimeError) else error
             raise CheckpointError(
-                f"{path}: not a {cls.name} ({error}); make it again with `{cls.learned_by}{cls.asked_for()}`."
+                f"{path}: not a {cls.name} ({why}); make it again with `{cls.learned_by}{cls.asked_for()}`."
             ) from error
 
 
