@@ -17,7 +17,7 @@ from nextstate.models.heads import Head, HeadShape
 from nextstate.planning import SeenDistance
 from nextstate.policies import load
 from nextstate.policies.inverse import Inverse, inverse_loss
-from nextstate.policies.joint import STEPS, Joint, fit_spread, joint_loss
+from nextstate.policies.joint import STEPS, Joint, Layer, fit_spread, joint_loss
 from nextstate.policies.learning import HEADS, Loss
 from nextstate.policies.looking import Foreseen, inverting
 from nextstate.training.optimiser import Optimiser
@@ -27,8 +27,8 @@ from test_guide import SPEED, window
 SHAPE = HeadShape(things=2, code=4, proprio=0, action=2, width=32)
 
 
-def learned(head: Any, loss_of: Loss, steps: int) -> Any:
-    optimiser = Optimiser(head, 5e-3, muon=False)
+def learned(head: Any, loss_of: Loss, steps: int, lr: float = 5e-3, muon: bool = False) -> Any:
+    optimiser = Optimiser(head, lr, muon=muon)
     for step in range(steps):
         loss_of(head, window(step), torch.Generator().manual_seed(step))["loss"].backward()  # type: ignore[no-untyped-call]
         optimiser.step(1.0 - step / steps)
@@ -46,7 +46,7 @@ def joint() -> Joint:
     torch.manual_seed(0)
     head = Joint(SHAPE)
     fit_spread(head, window(0))
-    return learned(head, joint_loss, 600)  # type: ignore[no-any-return]
+    return learned(head, joint_loss, 230, lr=1e-2, muon=True)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,17 @@ def test_one_network_is_policy_inverse_and_video(joint: Joint, state: dict[str, 
     far = (state["places"] - wanted)[:, 0].norm(dim=-1).median()
     for drawn in (both, video):
         assert (drawn.places[:, -1] - wanted)[:, 0].norm(dim=-1).median() < 0.5 * far
+
+
+def test_its_layers_are_those_of_torch() -> None:
+    torch.manual_seed(0)
+    mine = Layer(32, 4, 64)
+    theirs = torch.nn.TransformerEncoderLayer(
+        32, 4, 64, 0.0, torch.nn.functional.silu, batch_first=True, norm_first=True
+    )
+    theirs.load_state_dict(mine.state_dict())
+    tokens = torch.randn(3, 8, 32)
+    assert torch.allclose(mine(tokens), theirs(tokens), atol=1e-5)
 
 
 def test_draws_differ_and_their_future_is_that_of_their_commands(joint: Joint, state: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from nextstate.evaluation.store import cache_folder, content_key
 from nextstate.evaluation.suite import Suite, group_indices
 from nextstate.evaluation.uncertainty import ReadingError, open_dimensions
 from nextstate.modalities import Modality, modality, modality_from_dict
+from nextstate.models.light import halves
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.worlds import WORLDS
 from nextstate.worlds.base import World
@@ -81,7 +83,7 @@ class Readout:
         parts = []
         for start in range(0, len(flat[some]), batch):
             pictures, vectors = prepare({n: v[start : start + batch] for n, v in flat.items()}, self.spec)
-            with torch.autocast("cpu", torch.bfloat16):
+            with _half(len(pictures)):
                 outcomes, events, contact = self.network(pictures, vectors)
             parts.append((outcomes, events.sigmoid(), contact.sigmoid()))
         scaled, events, contact = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
@@ -242,8 +244,8 @@ def _fit(
     network.whiten(pictures[rng.integers(0, len(pictures), 256)].float())
     for step in range(steps):
         rows = torch.from_numpy(rng.integers(0, len(outcomes), BATCH))
-        with torch.autocast("cpu", torch.bfloat16):
-            read, happening, contact = network(_softened(pictures[rows], rng), vectors[rows])
+        with _half(BATCH):
+            read, happening, contact = network(_softened(pictures[rows].float(), rng), vectors[rows])
         loss = functional.smooth_l1_loss(read, outcomes[rows], beta=0.2)
         loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(happening, events[rows], pos_weight=weight)
         if pressed is not None:
@@ -255,6 +257,11 @@ def _fit(
         schedule.step()
         if progress:
             progress("readout", step + 1, steps)
+
+
+def _half(rows: int) -> AbstractContextManager[object]:
+    """Half precision where the processor has it: emulated, it takes twice as long."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=halves(torch.device("cpu"), rows))
 
 
 def _prepared(states: Mapping[str, np.ndarray], spec: Mapping[str, Modality]) -> tuple[Tensor, Tensor]:
@@ -274,8 +281,8 @@ def _softened(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """A quarter of the batch blurred and made noisy by random amounts."""
     count = len(pictures) // 4
     sharp = pictures[:count]
-    amount = torch.from_numpy(rng.uniform(0, 1, (count, 1, 1, 1))).bfloat16()
-    noise = torch.from_numpy(rng.standard_normal(sharp.shape, np.float32)).bfloat16()
+    amount = torch.from_numpy(rng.uniform(0, 1, (count, 1, 1, 1))).float()
+    noise = torch.from_numpy(rng.standard_normal(sharp.shape, np.float32))
     blurred = functional.avg_pool2d(sharp, 3, 1, 1, count_include_pad=False)
     return torch.cat([sharp + amount * (blurred - sharp + 0.03 * noise), pictures[count:]])
 

@@ -28,6 +28,7 @@ class Stage:
         pictured: of a stage from what was recalled, whether windows hold the pictures too.
         commanded: whether it can do nothing with windows whose commands are not known.
         deaf: whether it learns nothing of what actions do.
+        grows: whether its steps take more operations as it goes on, since it foresees farther.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Stage:
     pictured: bool = False
     commanded: bool = False
     deaf: bool = False
+    grows: bool = False
 
 
 def chosen_stages(stages: Sequence[Stage], wanted: Sequence[str]) -> tuple[Stage, ...]:

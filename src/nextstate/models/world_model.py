@@ -27,6 +27,7 @@ from nextstate.models.calibration import calibrate
 from nextstate.models.dynamics import PACE, Dynamics, standard
 from nextstate.models.flow import Flow, applied
 from nextstate.models.light import MANY, Light, halves
+from nextstate.models.operations import counted
 from nextstate.models.protocol import Beliefs, History, States, WorldModelSpec
 from nextstate.models.size import Size
 from nextstate.models.stages import Stage, stage_at
@@ -57,7 +58,6 @@ class StateModel(nn.Module):
         super().__init__()
         self.spec = spec
         self.size, self.stages = size, tuple(stages)
-        self._operations: dict[Stage, tuple[float, float]] = {}
         self._config: dict[str, Any] = {"preset": preset, "options": dict(options)}
         self.images = [n for n, m in spec.modalities.items() if m.kind == "image"]
         self.vectors = [n for n, m in spec.modalities.items() if m.kind == "vector"]
@@ -323,26 +323,8 @@ class StateModel(nn.Module):
         Counted at both ends of its stage, each once; in between steps grow evenly, by one of the horizon at a time.
         """
         index, local = stage_at(self.stages, progress)
-        stage = self.stages[index]
-        if stage not in self._operations:
-            self._operations[stage] = self._count_operations(stage, 0.0), self._count_operations(stage, 1.0)
-        first, last = self._operations[stage]
+        first, last = counted(self, self.stages[index])
         return batch_size * (first + local * (last - first))
-
-    def _count_operations(self, stage: Stage, local: float) -> float:
-        """Of a window, counted while learning from six empty ones."""
-        from nextstate.models.operations import Operations
-
-        count = 6
-        length = self.spec.context + self.spec.horizon
-        kinds = self.spec.modalities.items()
-        batch = {n: torch.zeros(count, length, *m.shape, device=self.device) for n, m in kinds}
-        batch = self.windows_for(stage, batch)
-        batch["action"] = torch.zeros(count, length - 1, self.spec.action_size, device=self.device)
-        with Operations() as made:
-            loss = stage.loss(self, batch, torch.Generator(self.device).manual_seed(0), local)["loss"]
-            torch.autograd.grad(loss, [p for p in self.parameters() if p.requires_grad], allow_unused=True)
-        return float(made.total * stage.windows / count)
 
     def config(self) -> dict[str, Any]:
         return dict(self._config)

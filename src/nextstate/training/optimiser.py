@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from nextstate.training.muon import Muon, split_by_suiting
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+EPS = 1e-8
 
 
 class Optimiser:
@@ -17,7 +19,8 @@ class Optimiser:
 
     Clipping, and skipping a step whose gradient is not finite, happen inside the fused kernel of AdamW (Loshchilov
     and Hutter 2019, https://arxiv.org/abs/1711.05101): no pass over the gradients is spent on them, and on an
-    accelerator the host never waits for the device.
+    accelerator the host never waits for the device. Torch's function takes both; its class `AdamW` does not, and loads
+    a compiler as it is made, for seconds.
 
     Args:
         muon: whether matrices learn by Muon.
@@ -35,14 +38,13 @@ class Optimiser:
         clip: float = 1.0,
         muon: bool = True,
     ) -> None:
-        self.lr, self.clip = lr, clip
+        self.lr, self.betas, self.clip = lr, betas, clip
         named = {n: p for n, p in module.named_parameters() if p.requires_grad}
         self._matrices, self._named = split_by_suiting(named) if muon else ({}, named)
         self._muon = Muon(self._matrices, lr, weight_decay)
-        decays, stays = split_by_decay(self._named.values())
-        groups = [{"params": decays, "weight_decay": weight_decay}, {"params": stays, "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]]
-        self._adam = torch.optim.AdamW(groups, lr=lr, betas=betas, fused=True)
+        decays, stays = split_by_decay(self._named)
+        self._groups = [(decays, weight_decay), (stays, 0.0)]
+        self._adam: dict[str, dict[str, Tensor]] = {}
 
     def step(self, factor: float) -> Tensor:
         """Learns from the gradients at `factor` times the peak rate, and clears them.
@@ -53,25 +55,46 @@ class Optimiser:
         everything = (*self._named.values(), *self._matrices.values())
         gradients = [p.grad for p in everything if p.grad is not None]
         length = torch.nn.utils.get_total_norm(gradients)
-        for group in self._adam.param_groups:
-            group["lr"] = self.lr * factor
-        # The two attributes by which torch's own gradient scaler talks to the fused kernel: it divides
-        # gradients by the one, and leaves everything as it was if the other is 1.
-        self._adam.grad_scale = (length / self.clip).clamp_min(1.0)  # type: ignore[attr-defined]
-        self._adam.found_inf = (~length.isfinite()).float()  # type: ignore[attr-defined]
-        self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
-        self._muon.step(factor, 1 / self._adam.grad_scale, 1 - self._adam.found_inf)  # type: ignore[attr-defined]
-        for parameter in self._matrices.values():
+        shrink, missing = (length / self.clip).clamp_min(1.0), (~length.isfinite()).float()
+        with torch.no_grad():
+            for names, decay in self._groups:
+                self._step_adam([n for n in names if self._named[n].grad is not None], decay, factor, shrink, missing)
+        self._muon.step(factor, 1 / shrink, 1 - missing)
+        for parameter in everything:
             parameter.grad = None
         return length
 
+    def _step_adam(self, names: list[str], decay: float, factor: float, shrink: Tensor, missing: Tensor) -> None:
+        for name in names:
+            if name not in self._adam:
+                made = {kind: torch.zeros_like(self._named[name], requires_grad=False) for kind in MOMENTS}
+                self._adam[name] = {**made, "step": torch.zeros((), device=self._named[name].device)}
+        if not names:
+            return
+        average, square, counts = ([self._adam[n][kind] for n in names] for kind in (*MOMENTS, "step"))
+        gradients = [gradient for n in names if (gradient := self._named[n].grad) is not None]
+        adamw(
+            [self._named[n] for n in names],
+            gradients,
+            average,
+            square,
+            [],
+            counts,
+            fused=True,
+            grad_scale=shrink,
+            found_inf=missing,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=self.lr * factor,
+            weight_decay=decay,
+            eps=EPS,
+            maximize=False,
+        )
+
     def state(self) -> dict[str, Tensor]:
         """Moments and counts, ``<parameter>.<exp_avg | exp_avg_sq | step | momentum>`` -> tensor."""
-        found = {}
-        for name, parameter in self._named.items():
-            for kind, value in self._adam.state.get(parameter, {}).items():
-                found[f"{name}.{kind}"] = value
+        found = {f"{name}.{kind}": value for name, own in self._adam.items() for kind, value in own.items()}
         return found | {f"{name}.momentum": value for name, value in self._muon.momentum.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -86,14 +109,10 @@ class Optimiser:
                 # The fused kernel needs moments laid out in memory exactly as the parameter is.
                 own[kind] = torch.empty_like(parameter, requires_grad=False).copy_(state[f"{name}.{kind}"])
             own["step"] = state[f"{name}.step"].to(parameter.device, torch.float32).clone()
-            self._adam.state[parameter] = own
+            self._adam[name] = own
 
 
-def split_by_decay(parameters: Iterable[nn.Parameter]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters that decay, and those that do not."""
-    decays: list[nn.Parameter] = []
-    stays: list[nn.Parameter] = []
-    for parameter in parameters:
-        free = parameter.ndim < 2 or getattr(parameter, "no_decay", False)
-        (stays if free else decays).append(parameter)
-    return decays, stays
+def split_by_decay(named: Mapping[str, nn.Parameter]) -> tuple[list[str], list[str]]:
+    """Names of parameters that decay, and of those that do not."""
+    stays = [n for n, p in named.items() if p.ndim < 2 or getattr(p, "no_decay", False)]
+    return [n for n in named if n not in stays], stays

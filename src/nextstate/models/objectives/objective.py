@@ -73,8 +73,10 @@ def mixed(weights: Mapping[str, float], known: Mapping[str, Objective]) -> tuple
             # What several objectives learn alike is learned once.
             before = losses.get(part.loss)
             losses[part.loss] = (before[0], before[1] + weight) if before else (name, weight)
-        pictured, commanded = (any(getattr(p, n) for p in together) for n in ("pictured", "commanded"))
-        stages.append(replace(stage, loss=weighted(losses), pictured=pictured, commanded=commanded))
+        needs: dict[str, Any] = {
+            name: any(getattr(part, name) for part in together) for name in ("pictured", "commanded", "grows")
+        }
+        stages.append(replace(stage, loss=weighted(losses), **needs))
     return tuple(stages)
 
 

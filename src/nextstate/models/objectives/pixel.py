@@ -206,7 +206,7 @@ def redraw(
 
 LOOK = Stage("look", 0.25, look, windows=1.125, deaf=True)
 REACT = Stage("react", 0.3, react, windows=2.0, rate=2.0, recalled=True)
-FORESEE = Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True)
+FORESEE = Stage("foresee", 0.35, foresee, windows=2.0, rate=0.5, recalled=True, grows=True)
 REDRAW = Stage("redraw", 0.1, redraw, windows=0.5 * EVENTFUL, rate=0.5, recalled=True, pictured=True, deaf=True)
 
 PIXEL = Objective((LOOK, REACT, FORESEE, REDRAW))
