@@ -3,7 +3,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint format demo docs language words lerobot yardsticks rivals clean
+.PHONY: help setup test lint style format demo docs language words lerobot yardsticks rivals clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +11,8 @@ DEMO ?= demo
 BIN := $(VENV)/bin
 SYSTEM_PACKAGES := libegl1 libgl1-mesa-dri libosmesa6 chromium
 CHECKED := src tests benchmarks
-INSTALL := -m pip install --quiet --disable-pip-version-check --retries 5
+# Modules are compiled as they are first used: most of what is installed never is.
+INSTALL := -m pip install --quiet --disable-pip-version-check --retries 5 --no-compile
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | while IFS='|' read -r name text; do
@@ -29,14 +30,21 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python $(INSTALL) -c constraints.txt -e '.[test]'
 	touch $@
 
-test: setup lint  ## Set up, then every check and test (10 minutes on 2 slow cores, and 3 to set up)
-	@# What a file's tests share is made once, by the process that has them all.
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --durations 10
+test: setup style  ## Set up, then every check and test (up to 10 minutes on 2 cores)
+	@# Types are checked meanwhile; what a file's tests share is made once, by the process that has them all.
+	$(BIN)/mypy >$(VENV)/types.log 2>&1 & types=$$!
+	status=0
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --durations 10 || status=$$?
+	wait $$types || status=$$?
+	cat $(VENV)/types.log
+	exit $$status
 
-lint: setup  ## Style, formatting and types
+lint: setup style  ## Style, formatting and types
+	@$(BIN)/mypy
+
+style: setup
 	@$(BIN)/ruff check $(CHECKED)
 	$(BIN)/ruff format --check $(CHECKED)
-	$(BIN)/mypy
 
 format: setup  ## Put the code into the project's format and mend what can be mended
 	@$(BIN)/ruff check --fix-only $(CHECKED)
