@@ -89,8 +89,8 @@ def test_the_command_compares_goes_on_and_refuses_other_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "act.json"
-    options = ["act", "--tasks", "2", "--seeds", "1", "--steps", "27", "--candidates", "24", "--goal", "view"]
-    options += ["--out", str(out)]
+    options = ["act", "--tasks", "2", "--seeds", "1", "--ahead", "12", "--steps", "14", "--candidates", "8"]
+    options += ["--goal", "view", "--out", str(out)]
     assert main([*options, "--ways", "still", "replay"]) == 0
     assert main([*options, "--ways", "still", "replay", "model"]) == 0
     ways = json.loads(out.read_text())["ways"]

@@ -16,19 +16,19 @@ def toy() -> Flow:
     flow = Flow(things=1, gist=1, code=2, senses={"touch": 1}, token=8, width=32)
     generator = torch.Generator().manual_seed(1)
     optimiser = torch.optim.Adam(flow.parameters(), 6e-3)
-    tokens = scenes(256)
+    tokens = scenes(128)
     for step in range(600):
         for group in optimiser.param_groups:
             group["lr"] = 6e-3 * min(1.0, 2 - step / 300)
-        side = torch.randint(0, 2, (256, 1, 1, 1), generator=generator) * 2.0 - 1
-        moved = torch.cat([side, torch.zeros(256, 1, 1, 1)])
-        noise = 0.01 * torch.randn((512, 1, 1, 4), generator=generator)
-        things = noise + torch.cat([moved, torch.zeros(512, 1, 1, 3)], dim=-1)
+        side = torch.randint(0, 2, (128, 1, 1, 1), generator=generator) * 2.0 - 1
+        moved = torch.cat([side, torch.zeros(128, 1, 1, 1)])
+        noise = 0.01 * torch.randn((256, 1, 1, 4), generator=generator)
+        things = noise + torch.cat([moved, torch.zeros(256, 1, 1, 3)], dim=-1)
         # What is felt tells the side too: both must be drawn together.
         off = {"things": things, "touch": moved[..., :1] + noise[..., :1], "gist": noise[..., :2]}
-        order = torch.randperm(512, generator=generator)
+        order = torch.randperm(256, generator=generator)
         off = {name: value[order] for name, value in off.items()}
-        flowing, spreading = flow.losses(tokens[order], off, torch.ones(512, 1, 1, 1), generator)
+        flowing, spreading = flow.losses(tokens[order], off, torch.ones(256, 1, 1, 1), generator)
         optimiser.zero_grad()
         (flowing + spreading).backward()
         optimiser.step()

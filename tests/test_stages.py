@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from nextstate.modalities import Proprio, Rgb
 from nextstate.models import StateModel, WorldModelSpec, build
 from nextstate.models.objectives.pixel import KEEN_SPREAD, hues, mixture, salience
 from nextstate.models.stages import Stage, chosen_stages, stage_at
-from nextstate.training import loop
 from nextstate.training.loop import Trainer
 from nextstate.training.recall import chosen_frames
 from nextstate.training.run import Run
@@ -65,15 +64,8 @@ def model() -> StateModel:
     return build(spec, "tiny", things=3, gist=1, token=16, message=8, vision=8, drawing=8)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_peak() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "measure_peak", lambda *_, **__: 1e11)
-        yield
-
-
 @pytest.fixture(scope="module")
-def uninterrupted(quick_peak: None, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, torch.Tensor]:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, torch.Tensor]:
     return train(tmp_path_factory.mktemp("whole") / "run").state_dict()
 
 

@@ -32,7 +32,8 @@ def test_only_heads_that_decoders_act_with_are_learned() -> None:
 def test_the_study_of_decoding(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "decoding"
     options = ["study", "decoding", "--data", str(data), "--demonstrations", "3", "6", "--minutes", "0.01"]
-    options += ["--tasks", "1", "--seeds", "1", "--steps", "6", "--candidates", "6", "--out", str(out)]
+    options += ["--tasks", "1", "--seeds", "1", "--steps", "4", "--candidates", "6", "--horizon", "4"]
+    options += ["--out", str(out)]
     assert main([*options, "--decoders", *DECODERS]) == 0
     found = json.loads((out / "decoding.json").read_text())
     assert set(found["decoders"]) == set(DECODERS) and found["decoders"]["cloned"]["oracle"]["3"]["strict"]

@@ -11,7 +11,7 @@ import pytest
 
 from nextstate import data
 from nextstate.cli import main
-from nextstate.commands import objective_cell, pretrain
+from nextstate.commands import objective_cell, pretrain, study_objective
 from nextstate.commands.abreast import Lane
 from nextstate.commands.grid import Queue
 from nextstate.errors import CheckpointError, DivergenceError, SettingsError
@@ -99,7 +99,7 @@ def test_a_cell_that_diverges_is_noted_with_its_reason(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(objective_cell, "_train", diverge)
     cell = DESIGN.cells()[0]
-    objective_cell.measure_cell(DESIGN, cell, tmp_path, tmp_path, "tiny", 1)
+    objective_cell.measure_cell(DESIGN, cell, tmp_path, study_objective.Config(tmp_path, preset="tiny"))
     kept = grid.found(tmp_path, cell)
     assert kept is not None and kept["state"] == "diverged" and kept["why"] == "the loss is NaN"
 

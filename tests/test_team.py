@@ -24,7 +24,7 @@ PROCESSES = 2
 
 
 def pretrain(data: Path, out: Path) -> list[str]:
-    options = ["--steps", "12", "--batch", "4", "--checkpoint-every", "2", "--preset", "tiny"]
+    options = ["--steps", "8", "--batch", "4", "--checkpoint-every", "2", "--preset", "tiny"]
     shared = ["--validation-windows", "0", "--no-tensorboard", "--processes", str(PROCESSES)]
     return [sys.executable, "-m", "nextstate", "pretrain", "--data", str(data), "--out", str(out), *options, *shared]
 
@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from nextstate.cli import main
 
     folder = tmp_path_factory.mktemp("team") / "push"
-    assert main(["record", "--world", "push", "--out", str(folder), "--episodes", "3", "--workers", "1"]) == 0
+    assert main(["record", "--world", "push", "--out", str(folder), "--episodes", "3", "--steps", "40"]) == 0
     return folder
 
 

@@ -22,7 +22,7 @@ FREE = ("out", "cell", "workers", "data", "known", "said")
 CHOICES = ("arms", "worlds", "seeds", "budget", "shares", "silent", "scenes", "policies")
 """Options that say which cells there are, and not how one is made."""
 
-UNNOTED = {"objective": "pixel", "steps": 50}
+UNNOTED = {"objective": "pixel", "steps": 50, "validated": 32}
 """Options that results did not note before they could be chosen, and what they were."""
 
 

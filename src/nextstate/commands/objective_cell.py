@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nextstate.commands.study_objective import Config
     from nextstate.evaluation.bootstrap import Ratio
     from nextstate.models import StateModel
     from nextstate.studies.objective import Cell, Design
@@ -20,7 +21,7 @@ AHEAD = 25
 """Steps in which the goal was reached."""
 
 
-def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: str, suite_seed: int) -> None:
+def measure_cell(design: Design, cell: Cell, data: Path, config: Config) -> None:
     """Trains and measures a cell and notes what came of it; one that diverges is noted as that.
 
     Interrupted, it raises `KeyboardInterrupt` and goes on from its last checkpoint when called again.
@@ -30,10 +31,10 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     from nextstate.studies import grid
     from nextstate.studies.energy import Meter
 
-    home = grid.path_of(folder, cell).parent
+    folder, home = config.out, grid.path_of(config.out, cell).parent
     meter = Meter()
     try:
-        _train(design, cell, data, home / "run", preset, folder)
+        _train(design, cell, data, config)
     except DivergenceError as error:
         grid.keep(folder, cell, "diverged", why=str(error), cost=meter.read())
         print(f"{cell.name} diverged: {error}")
@@ -42,7 +43,7 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     cost = {**meter.read(), **_spent(home / "run")}
     began = time.monotonic()
     model = from_pretrained(home / "run" / "model")
-    figures = _judge(design, cell, data, home, model, suite_seed)
+    figures = _judge(design, cell, data, home, model, config.suite_seed)
     spread = figures.pop("spread")
     pairs = figures.pop("by_snapshot")
     figures["kilojoules"] = cost["kilojoules"]
@@ -53,19 +54,21 @@ def measure_cell(design: Design, cell: Cell, data: Path, folder: Path, preset: s
     grid.keep(folder, cell, "done", **facts)
 
 
-def _train(design: Design, cell: Cell, data: Path, run: Path, preset: str, folder: Path) -> None:
+def _train(design: Design, cell: Cell, data: Path, config: Config) -> None:
     from nextstate.commands import pretrain
     from nextstate.studies import grid, objective
 
-    command = ["--data", str(data), "--out", str(run), "--objective", cell.arm, "--preset", preset]
-    command += ["--seed", str(cell.seed), "--name", f"{cell.world}-{preset}", "--no-tensorboard"]
+    run = grid.path_of(config.out, cell).parent / "run"
+    command = ["--data", str(data), "--out", str(run), "--objective", cell.arm, "--preset", config.preset]
+    command += ["--seed", str(cell.seed), "--name", f"{cell.world}-{config.preset}", "--no-tensorboard"]
+    command += ["--validation-windows", str(config.validated)]
     if cell.equal == "time":
         command += ["--minutes", f"{design.minutes:g}"]
     else:
         twin = objective.Cell(objective.REFERENCE, cell.world, cell.seed)
-        known = (grid.found(folder, twin) or {}).get("cost", {}).get("operations")
-        made = known or operations(grid.path_of(folder, twin).parent / "run")
-        command += ["--steps", str(steps_for(made, cell.arm, run, data, preset))]
+        known = (grid.found(config.out, twin) or {}).get("cost", {}).get("operations")
+        made = known or operations(grid.path_of(config.out, twin).parent / "run")
+        command += ["--steps", str(steps_for(made, cell.arm, run, data, config.preset))]
     if pretrain.main(command) == 130:
         raise KeyboardInterrupt
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 LONGEST_FORESIGHT = 2.0
 """Seconds ahead up to which validation looks."""
 
-SPARE = 96
-"""Held-out windows by which it is decided, in the end, how far sampled futures lie apart."""
+SPARE = 3
+"""Times as many held-out windows decide, in the end, how far sampled futures lie apart, as validation has."""
 
 CLIMATE = 512
 """States that tell how much states differ at all."""
@@ -276,7 +276,7 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
         return None
     climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
     kind = ValidationSet if cache.action_size else SilentSet
-    return kind(windows.batch(0, size), config.context, climate, windows.batch(1, max(size, SPARE)))
+    return kind(windows.batch(0, size), config.context, climate, windows.batch(1, SPARE * size))
 
 
 def options_of(config: Config, cache: Cache, silent: Cache | None = None) -> dict[str, Any]:

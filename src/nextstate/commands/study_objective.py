@@ -60,6 +60,8 @@ class Config:
     """Steps that the planner has for a task."""
     probed: int = 1024
     """Windows that linear readings of poses and masses are fitted on."""
+    validated: int = 32
+    """Windows on which training is validated, and how far samples lie apart is set."""
     episodes: int = 0
     """Episodes to record where no dataset is given; by default as many as a world needs."""
     preset: str = "small"
@@ -85,6 +87,7 @@ SMOKE: dict[str, Any] = {
     "candidates": 4,
     "steps": 8,
     "probed": 64,
+    "validated": 4,
     "episodes": 24,
     "preset": "tiny",
 }
@@ -106,7 +109,7 @@ def run(argv: list[str]) -> int:
 
         def measure(cell: Cell) -> None:
             data = _dataset(config, cell.world)
-            measure_cell(design, cell, data, config.out, config.preset, config.suite_seed)
+            measure_cell(design, cell, data, config)
 
         return one_cell(design, config.cell, measure)
     about = f"{', '.join(design.arms)} on {', '.join(design.worlds)}, {len(design.seeds)} seeds"
@@ -144,6 +147,7 @@ def check(config: Config) -> None:
         "snapshots": 1,
         "tasks": 0,
         "probed": 32,
+        "validated": 1,
         "candidates": 1,
         "steps": 1,
         "episodes": 0,

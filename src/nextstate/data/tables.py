@@ -25,11 +25,12 @@ COMPRESSION = {
 
 def to_column(values: np.ndarray) -> pa.Array:
     """``(T, *shape)`` as nested lists; ``(T,)`` and ``(T, 1)`` as plain values, as LeRobot has it."""
+    return _nested(values[:, 0] if values.shape[1:] == (1,) else values)
+
+
+def _nested(values: np.ndarray) -> pa.Array:
     column = pa.array(np.ascontiguousarray(values).reshape(-1))
-    shape = values.shape[1:]
-    if shape == (1,):
-        return column
-    for size in reversed(shape):
+    for size in reversed(values.shape[1:]):
         column = pa.ListArray.from_arrays(np.arange(0, len(column) + 1, size, dtype=np.int32), column)
     return column
 
@@ -103,8 +104,19 @@ def read_tasks(path: Path) -> list[str]:
 
 def episodes_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """``meta/episodes``: one row per episode, with the same columns in every file."""
-    names = list(rows[0])
-    return pa.table({name: pa.array([row[name] for row in rows], _type_of(name)) for name in names})
+    return pa.table({name: _column([row[name] for row in rows], _type_of(name)) for name in rows[0]})
+
+
+def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        regular = np.asarray(values)
+    except ValueError:  # Lists of several lengths.
+        return pa.array(values, kind)
+    if not regular.size or regular.dtype.kind not in "if":
+        return pa.array(values, kind)
+    # Of anything but arrays pyarrow looks for pandas, at every call, for half a millisecond where there is none.
+    column = _nested(regular)
+    return column if kind is None else column.cast(kind)
 
 
 def _type_of(name: str) -> pa.DataType | None:

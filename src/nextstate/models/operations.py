@@ -64,7 +64,7 @@ def _kind(model: StateModel) -> str:
     options = {name: value for name, value in config["options"].items() if name != "temperature"}
     shapes = {name: modality.shape for name, modality in spec.modalities.items()}
     learning = [tuple(p.shape) for p in model.parameters() if p.requires_grad]
-    extent = (spec.context, spec.horizon, spec.action_size, model.device, model.training)
+    extent = (spec.context, spec.horizon, spec.action_size, model.device)
     return repr((config["preset"], options, replace(model.size, temperature=1.0), shapes, extent, learning))
 
 
