@@ -41,10 +41,10 @@ class Config:
     else icem."""
     candidates: int = 96
     """Futures imagined in each round of a planner."""
-    horizon: int = 10
-    """Steps looked ahead."""
-    block: int = 2
-    """Steps for which a command is held."""
+    horizon: int = 0
+    """Steps looked ahead; 0 for 10, or for 6 where a guide that looks at goals leads."""
+    block: int = 0
+    """Steps for which a command is held; 0 for 2, or for 1 where a guide that looks at goals leads."""
     every: int = 2
     """Steps acted before planning again."""
     last: float = 0.5
@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     from nextstate.imagination import Futures, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
     from nextstate.models.folders import folder_of
-    from nextstate.planning import TimeToGo, goal_from
+    from nextstate.planning import goal_from
     from nextstate.policies import Planned
     from nextstate.policies.loading import planner_by
     from nextstate.provenance import provenance
@@ -91,10 +91,10 @@ def main(argv: list[str]) -> int:
     before = policy_named(world, config.before, config.seed)
     instant = reach(world, config.seed, config.step, before, model.spec.context)
     goal = goal_from(config.goal, model.spec.modalities, readout, seen_by(name, model, instant))
-    config = replace(config, planner=config.planner or (goal.planner if isinstance(goal, TimeToGo) else "icem"))
+    config, reserve = settled(config, goal)
     actor = Planned(
         model,
-        planner_by(config.planner, folder_of(name), **settings_of(config)),
+        planner_by(config.planner, folder_of(name), **settings_of(config), **reserve),
         goal,
         config.horizon,
         config.block,
@@ -145,6 +145,18 @@ def seen_by(name: str, model: WorldModel, instant: Instant) -> Callable[[Tensor]
         return None
     now = {kind: torch.from_numpy(instant.now(kind).copy())[None] for kind in model.images}
     return lambda picture: led(folder_of(name), SeenDistance.of(model, {"rgb": picture}, now))
+
+
+def settled(config: Config, goal: Cost) -> tuple[Config, dict[str, float]]:
+    """With a planner, and the steps that suit it, where none was asked for; and more settings of that planner."""
+    from nextstate.planning import TimeToGo
+
+    if isinstance(goal, TimeToGo) and config.planner in ("", goal.planner):
+        planner, pace, reserve = goal.planner, dict(goal.pace), dict(goal.reserve)
+    else:
+        planner, pace, reserve = config.planner or "icem", {"horizon": 10, "block": 2}, {}
+    horizon, block = config.horizon or pace["horizon"], config.block or pace["block"]
+    return replace(config, planner=planner, horizon=horizon, block=block), reserve
 
 
 def settings_of(config: Config) -> dict[str, Any]:

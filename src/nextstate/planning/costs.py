@@ -174,12 +174,15 @@ NEAR = 60.0
 NEAR_IN_HAND = 10.0
 """The same where guides see what goals look like: what is carried is seldom as near as it seems."""
 
+IN_HAND = 12.0
+"""Steps by which another plan has to be better there than what the guide would do: docs/decisions/0035."""
+
 
 @dataclass(frozen=True)
 class TimeToGo:
     """Steps that it still takes, as a `Guide` learned them, and a little of the plain distance, which is finer.
 
-    `planner` is who gets along with it best, where nobody asks for another.
+    `planner`, `reserve` and `pace` are who gets along with it best, and how, where nobody asks for anything else.
 
     Args:
         guide: that reads beliefs of the eye's model. seen: the goal. near: weight of the distance.
@@ -199,6 +202,16 @@ class TimeToGo:
     def planner(self) -> str:
         """Where arms grip and carry, pushing things home from all sides is of no use."""
         return "guided" if self.guide.calm else "striking"
+
+    @property
+    def reserve(self) -> Mapping[str, float]:
+        """Settings of that planner."""
+        return {"margin": IN_HAND} if self.guide.calm else {}
+
+    @property
+    def pace(self) -> Mapping[str, int]:
+        """Steps looked ahead, and steps for which a command is held: who grips is told anew at every step."""
+        return {"horizon": 6, "block": 1} if self.guide.calm else {"horizon": 10, "block": 2}
 
     def trusting(self, trust: Tensor) -> TimeToGo:
         """The same cost, in which each thing counts as far as one trusts what the model says of it, ``(K,)``."""

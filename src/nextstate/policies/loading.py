@@ -26,9 +26,6 @@ from nextstate.policies.looking import Looking, cloning, inverting, jointly
 from nextstate.policies.planned import Planned
 from nextstate.policies.protocol import Actor
 
-BLOCK = 2
-"""Steps for which a planned command is held, and after each of which a plan is judged."""
-
 EVERY = 2
 """Commands done of each decision."""
 
@@ -110,7 +107,8 @@ def _planner(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Ac
     cost = led(folder, seen)
     if not isinstance(cost, TimeToGo):
         return Planned(eye, make_planner("icem", candidates=40), seen, seed=seed)
-    return Planned(eye, make_planner(cost.planner), cost, block=BLOCK, stride=BLOCK, last=0.5, seed=seed)
+    planner, pace = make_planner(cost.planner, **cost.reserve), cost.pace
+    return Planned(eye, planner, cost, **pace, stride=pace["block"], last=0.5, seed=seed)
 
 
 def _cloned(folder: Path, eye: StateModel, seen: SeenDistance, seed: int) -> Actor:
