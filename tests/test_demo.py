@@ -28,20 +28,35 @@ def test_unknown_worlds_are_named_before_anything_is_done() -> None:
         demo.divide(("pusch",), 15.0)
 
 
+def test_where_evaluation_takes_longer_the_rest_takes_less_and_the_whole_is_kept() -> None:
+    slow = {world: demo.Pace(speed / 2, 1.0) for world, speed in demo.SPEEDS.items()}
+    usual, budgets = demo.divide(("push", "spill"), 15.0), demo.divide(("push", "spill"), 15.0, slow)
+    for world, budget in budgets.items():
+        assert budget.evaluate == pytest.approx(2 * usual[world].evaluate)
+        assert 0.5 * usual[world].pretrain < budget.pretrain < usual[world].pretrain
+    recording = sum(b.record for b in budgets.values())
+    assert recording + max(b.pretrain + b.evaluate for b in budgets.values()) == pytest.approx(900 - demo.REPORT)
+    # Too slow for anything: it takes longer, but learns something.
+    crawling = demo.divide(("spill",), 15.0, {"spill": demo.Pace(1.0, 60.0)})
+    assert crawling["spill"].pretrain > 0.3 * usual["spill"].pretrain
+
+
 def test_recordings_are_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = demo.Config(out=tmp_path, worlds=("push",))
-    budgets = demo.divide(config.worlds, config.minutes)
-    monkeypatch.setattr(demo, "episodes_in", lambda *_: 123)
-    assert demo.planned_episodes(config, budgets) == {"push": 123}
-    monkeypatch.setattr(demo, "episodes_in", lambda *_: 456)
-    assert demo.planned_episodes(config, budgets) == {"push": 123}
+    monkeypatch.setattr(demo, "pace_of", lambda *_: demo.Pace(490.0, 0.2))
+    budgets, episodes = demo.planned(config)
+    assert demo.FEWEST_EPISODES < episodes["push"] < demo.MOST_EPISODES
+    monkeypatch.setattr(demo, "pace_of", lambda *_: demo.Pace(100.0, 1.0))
+    assert demo.planned(config) == (budgets, episodes)
     with pytest.raises(SettingsError, match="other options"):
-        demo.planned_episodes(replace(config, seed=1), budgets)
+        demo.planned(replace(config, seed=1))
 
 
 def test_as_many_episodes_as_fit_in_the_time() -> None:
-    assert demo.episodes_in("push", 0.0, seed=0) == demo.FEWEST_EPISODES
-    assert demo.episodes_in("push", 1e9, seed=0) == demo.MOST_EPISODES
+    pace = demo.pace_of("push", seed=0)
+    assert pace.states > 0 and pace.episode > 0
+    assert demo.episodes_in(0.0, pace) == demo.FEWEST_EPISODES
+    assert demo.episodes_in(1e9, pace) == demo.MOST_EPISODES
 
 
 def test_only_an_evaluation_newer_than_the_model_counts(tmp_path: Path) -> None:

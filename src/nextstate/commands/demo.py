@@ -47,9 +47,6 @@ class Budget:
     pretrain: float
     evaluate: float
 
-    def scaled(self, factor: float) -> Budget:
-        return Budget(self.record * factor, self.pretrain * factor, self.evaluate * factor)
-
 
 BUDGETS = {"push": Budget(40, 580, 100), "spill": Budget(150, 495, 185)}
 """Of a quarter of an hour for both on two cores; beads make spill slower to simulate.
@@ -57,16 +54,27 @@ BUDGETS = {"push": Budget(40, 580, 100), "spill": Budget(150, 495, 185)}
 Recording goes world by world on all cores, the rest side by side, so there the longest counts.
 """
 USUAL = Budget(90, 400, 330)
+SPEEDS = {"push": 490.0, "spill": 98.0}
+"""States a second that a core plays where evaluation takes as long as that; a slower one takes longer."""
 REPORT = 25.0
 """Seconds for the report and for starting up, whatever the worlds."""
+LEAST = 0.4
+"""Share of its usual time that is left for recording and training, however long evaluation takes."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a core plays a world: states a second, and seconds for an episode."""
+
+    states: float
+    episode: float
 
 
 def main(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate demo", args=argv)
-    budgets = divide(config.worlds, config.minutes)
-    plans = planned_episodes(config, budgets)
+    budgets, plans = planned(config)
     given = {
         verb: {world: arguments_of(verb, world, config, budgets[world], plans[world]) for world in config.worlds}
         for verb in ("record", "pretrain", "evaluate")
@@ -90,8 +98,12 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def divide(worlds: Sequence[str], minutes: float) -> dict[str, Budget]:
-    """Shares of the time for each world; raises `SettingsError` or `UnknownNameError` before anything is done."""
+def divide(worlds: Sequence[str], minutes: float, paces: Mapping[str, Pace] | None = None) -> dict[str, Budget]:
+    """Shares of the time for each world; raises `SettingsError` or `UnknownNameError` before anything is done.
+
+    Args:
+        paces: of this machine, by which it is judged how long evaluation takes here.
+    """
     from nextstate.errors import SettingsError, UnknownNameError
     from nextstate.worlds import WORLDS
 
@@ -101,45 +113,64 @@ def divide(worlds: Sequence[str], minutes: float) -> dict[str, Budget]:
         if world not in WORLDS:
             raise UnknownNameError("world", world, WORLDS)
     usual = {world: BUDGETS.get(world, USUAL) for world in worlds}
-    whole = sum(b.record for b in usual.values())
-    whole += max(b.pretrain + b.evaluate for b in usual.values())
-    return {world: budget.scaled(60.0 * minutes / (whole + REPORT)) for world, budget in usual.items()}
+    evaluating = {
+        world: budget.evaluate * (SPEEDS[world] / paces[world].states if paces and world in SPEEDS else 1.0)
+        for world, budget in usual.items()
+    }
+    whole, recording = 60.0 * minutes - REPORT, sum(budget.record for budget in usual.values())
+    share = min((whole - evaluating[world]) / (recording + budget.pretrain) for world, budget in usual.items())
+    share = max(share, LEAST * minutes / 15.0)
+    return {
+        world: Budget(
+            share * budget.record,
+            max(whole - share * recording - evaluating[world], share * budget.pretrain),
+            evaluating[world],
+        )
+        for world, budget in usual.items()
+    }
 
 
-def planned_episodes(config: Config, budgets: Mapping[str, Budget]) -> dict[str, int]:
-    """How many episodes to record of each world: chosen once for this machine, then kept for later calls."""
+def planned(config: Config) -> tuple[dict[str, Budget], dict[str, int]]:
+    """Time and episodes for each world: settled once for this machine, then kept for later calls."""
     from nextstate.data.storage import write_json
     from nextstate.errors import SettingsError
 
+    divide(config.worlds, config.minutes)
     path = config.out / "plan.json"
-    plan: dict[str, Any] = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes, "episodes": {}}
-    if path.exists():
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if {**kept, "episodes": {}} != plan:
-            raise SettingsError(f"{config.out} holds a demo with other options; give the same, or another --out.")
-        plan = kept
+    asked = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes}
+    kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if kept and any(kept.get(name) != value for name, value in asked.items()):
+        raise SettingsError(f"{config.out} holds a demo with other options; give the same, or another --out.")
+    paces = {world: Pace(*numbers) for world, numbers in kept.get("paces", {}).items()}
+    episodes: dict[str, int] = dict(kept.get("episodes", {}))
+    paces |= {world: pace_of(world, config.seed) for world in config.worlds if world not in paces}
+    budgets = divide(config.worlds, config.minutes, paces)
     for world, budget in budgets.items():
-        if world not in plan["episodes"]:
-            plan["episodes"][world] = episodes_in(world, budget.record, config.seed)
-            write_json(path, plan)
-    return dict(plan["episodes"])
+        if world not in episodes:
+            episodes[world] = episodes_in(budget.record, paces[world])
+            print(f"{world}: {paces[world].states:.0f} states/s a core, so {episodes[world]} episodes to record")
+    numbers = {world: [pace.states, pace.episode] for world, pace in paces.items()}
+    write_json(path, {**asked, "paces": numbers, "episodes": episodes})
+    return budgets, episodes
 
 
-def episodes_in(world: str, seconds: float, seed: int) -> int:
-    """Episodes that all cores record in that time, judging by one that is played here and thrown away."""
-    import os
-
+def pace_of(world: str, seed: int) -> Pace:
+    """How fast this machine is, judging by an episode that is played and thrown away."""
     from nextstate.data.recording import Plan, play
 
-    plan = Plan(world, base_seed=seed, steps=8)
-    play(plan, 0)
+    play(Plan(world, base_seed=seed, steps=8), 0)
     began = time.perf_counter()
     episode = play(Plan(world, base_seed=seed), 1)
-    each = time.perf_counter() - began
-    fitting = int(seconds * (os.cpu_count() or 1) / (OVERHEAD * each))
-    chosen = min(max(fitting, FEWEST_EPISODES), MOST_EPISODES)
-    print(f"{world}: {len(episode) / each:.0f} states/s a core, so {chosen} episodes to record")
-    return chosen
+    seconds = time.perf_counter() - began
+    return Pace(round(len(episode) / seconds, 1), round(seconds, 4))
+
+
+def episodes_in(seconds: float, pace: Pace) -> int:
+    """Episodes that all cores record in that time."""
+    import os
+
+    fitting = int(seconds * (os.cpu_count() or 1) / (OVERHEAD * pace.episode))
+    return min(max(fitting, FEWEST_EPISODES), MOST_EPISODES)
 
 
 def arguments_of(verb: str, world: str, config: Config, budget: Budget, episodes: int) -> list[str]:
