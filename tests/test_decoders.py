@@ -15,11 +15,14 @@ from nextstate.errors import CheckpointError, UnknownNameError
 from nextstate.models.folders import SHIPPED
 from nextstate.models.heads import Head, HeadShape
 from nextstate.planning import SeenDistance
+from nextstate.planning.costs import IN_HAND
+from nextstate.planning.planners.guided import Guided
 from nextstate.policies import load
 from nextstate.policies.inverse import Inverse, inverse_loss
 from nextstate.policies.joint import STEPS, Joint, Layer, fit_spread, joint_loss
 from nextstate.policies.learning import HEADS, Loss
 from nextstate.policies.looking import Foreseen, inverting
+from nextstate.policies.planned import Planned
 from nextstate.training.optimiser import Optimiser
 from nextstate.worlds import make_world
 from test_guide import SPEED, window
@@ -146,6 +149,15 @@ def test_a_policy_is_loaded_with_a_goal_and_acts(decoder: str, looks: int, tmp_p
         action = policy.select_action(now)
         assert action.shape == (2,) and np.isfinite(action).all() and np.abs(action).max() <= 1
         now, *_ = world.step(action)
+
+
+def test_arms_are_planned_step_by_step_and_seldom_depart_from_the_guide() -> None:
+    for name, steps in {"push": (10, 2), "grasp": (6, 1)}.items():
+        goal, _ = make_world(name).reset(seed=1)
+        policy = load(SHIPPED / name, goal, "planner")
+        assert isinstance(policy, Planned) and (policy.horizon, policy.block) == steps
+        assert isinstance(policy.planner, Guided) == (name == "grasp")
+    assert policy.planner.margin == IN_HAND  # type: ignore[attr-defined]
 
 
 def test_a_policy_of_another_kind_is_unknown() -> None:
