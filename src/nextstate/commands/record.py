@@ -51,12 +51,12 @@ class Config:
 def main(argv: list[str]) -> int:
     import tyro
 
+    config = tyro.cli(Config, prog="nextstate record", args=argv)
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
     from nextstate.data.recording import Plan, record
     from nextstate.worlds import world_class
 
-    config = tyro.cli(Config, prog="nextstate record", args=argv)
     modalities = config.modalities or world_class(config.world).senses
     plan = Plan(config.world, config.size, modalities, config.seed, config.skill_fraction)
     plan = replace(plan, digressions=config.digressions, steps=config.steps, layouts=config.layouts)

@@ -19,8 +19,8 @@ class Optimiser:
 
     Clipping, and skipping a step whose gradient is not finite, happen inside the fused kernel of AdamW (Loshchilov
     and Hutter 2019, https://arxiv.org/abs/1711.05101): no pass over the gradients is spent on them, and on an
-    accelerator the host never waits for the device. Torch's function takes both; its class `AdamW` does not, and loads
-    a compiler as it is made, for seconds.
+    accelerator the host never waits for the device. By torch's function: its class `AdamW` loads a compiler as it is
+    made, for seconds.
 
     Args:
         muon: whether matrices learn by Muon.
