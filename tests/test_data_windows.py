@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nextstate.data import Cache, Windows
+from nextstate.data.joined import joined
 from nextstate.data.windows import is_validation
 from nextstate.errors import DatasetError, UnknownNameError
 from nextstate.modalities import Proprio
@@ -65,6 +66,29 @@ def test_windows_stay_inside_one_episode_and_repeat(
     again = Windows(toy(lengths), length, split, seed)
     again.batch(step + 1, 3)
     np.testing.assert_array_equal(again.batch(step, 16)["proprio"], batch["proprio"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(LENGTHS, LENGTHS, st.integers(0, 10**6), st.sampled_from(["train", "validation", "all"]))
+def test_windows_of_several_caches_are_those_of_each(one: list[int], other: list[int], step: int, split: Any) -> None:
+    parts = [Windows(toy(lengths), 4, split) for lengths in (one, other)]
+    # Arrays may end where the last episode that is asked for does.
+    parts[0] = parts[0].over({"proprio": parts[0].arrays["proprio"][: parts[0].rows]})
+    both = joined(parts)
+    assert len(both) == sum(len(part) for part in parts)
+    batch = both.batch(step, 64)
+    second = both.first_rows(step, 64) >= parts[0].rows
+    for part, mine in zip(parts, (~second, second), strict=True):
+        episode, number = batch["proprio"][mine, :, 0].astype(int), batch["proprio"][mine, :, 1]
+        np.testing.assert_array_equal(number, number[:, :1] + np.arange(4))
+        assert (episode == episode[:, :1]).all() and set(episode[:, 0]) <= set(part.episodes)
+        np.testing.assert_array_equal(batch["action"][mine, :, 0], part.cache.starts[episode[:, 1:]] + number[:, :-1])
+
+
+def test_datasets_of_other_bodies_are_not_joined() -> None:
+    other = toy([5, 5], arrays={"proprio": np.zeros((10, 3), np.float32), "action": np.zeros((10, 1), np.float32)})
+    with pytest.raises(DatasetError, match="give datasets of one body"):
+        joined([Windows(toy([5, 5]), 4, "all"), Windows(other, 4, "all")])
 
 
 @given(LENGTHS)

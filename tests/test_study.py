@@ -93,6 +93,11 @@ def test_heads_are_learned_once_and_lie_beside_the_model(
     assert main([*away, "--heads", "inverse"]) == 0
     assert "were learned with these settings" in capsys.readouterr().out
     assert main([*options, "--heads", "wish"]) == 2
+    several = ["guide", "--model", "push", "--data", str(data), str(data), *options[5:], "--heads", "guide"]
+    assert main([*several, "--episodes", "2"]) == 2
+    capsys.readouterr()
+    assert main(several) == 0 and main(several) == 0
+    assert "were learned with these settings" in capsys.readouterr().out
     make_dataset(tmp_path / "others", episodes=3, length=8)
     assert main(["guide", "--model", "push", "--data", str(tmp_path / "others")]) == 2
     assert "but push-small knows it as" in capsys.readouterr().err

@@ -28,8 +28,8 @@ class Config:
 
     model: Path
     """Folder of a model; its own weights stay as they are."""
-    data: Path
-    """LeRobot v3 dataset, such as the one that the model was trained on."""
+    data: tuple[Path, ...]
+    """LeRobot v3 datasets of one body, such as the one that the model was trained on."""
     heads: tuple[str, ...] = ("guide", "inverse", "joint")
     """Which heads to learn."""
     looks: bool = False
@@ -84,8 +84,8 @@ def main(argv: list[str]) -> int:
     settle_threads()
     model, folder = from_pretrained(config.model), config.out or folder_of(config.model)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "data": str(config.data),
+    settings: dict[str, object] = {
+        "data": str(config.data[0]) if len(config.data) == 1 else [str(path) for path in config.data],
         **({"looks": True, "learning": LOOKING} if config.looks else {}),
         "episodes": config.episodes,
         "minutes": config.minutes,
@@ -130,9 +130,13 @@ def learned_before(kind: type[Head], folder: Path, settings: Mapping[str, object
         kind.load(folder)
         record = json.loads((folder / kind.file()).with_suffix(".json").read_text(encoding="utf-8"))
         mine, before = (
-            {name: Path(str(value)).resolve() if name == "data" else value for name, value in told.items()}
+            {name: _resolved(value) if name == "data" else value for name, value in told.items()}
             for told in (settings, record["settings"])
         )
         return mine == before
     except (CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _resolved(data: object) -> list[Path]:
+    return [Path(str(path)).resolve() for path in (data if isinstance(data, list) else [data])]

@@ -118,6 +118,13 @@ class Windows:
         other.arrays = {**{name: self.arrays[name] for name in keep}, **arrays}
         return other
 
+    def of_cache(self, cache: Cache, arrays: Mapping[str, np.ndarray], episodes: np.ndarray) -> Windows:
+        """Windows of the same length of other arrays, of these episodes ``(E,)`` of another cache."""
+        other = self.over(arrays)
+        other.cache = cache
+        other._take(episodes)
+        return other
+
     def of_first(self, episodes: int) -> Windows:
         """Windows of only the first episodes of these."""
         return self._of(self.episodes[:episodes])

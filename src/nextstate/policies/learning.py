@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextstate.data import Windows, open_cache
+from nextstate.data import Cache, Windows, open_cache
+from nextstate.data.joined import joined
 from nextstate.data.parts import require_commands, require_senses
 from nextstate.data.windows import Split
 from nextstate.errors import PlanningError, SettingsError
@@ -70,24 +71,45 @@ class Recollection:
 
     @staticmethod
     def of(
-        model: WorldModel, data: Path, seed: int = 0, show: Show | None = None, episodes: int = 0, looks: bool = False
+        model: WorldModel,
+        data: Path | Sequence[Path],
+        seed: int = 0,
+        show: Show | None = None,
+        episodes: int = 0,
+        looks: bool = False,
     ) -> Recollection:
         """Looks at every frame once, and never again (`looked_once`).
 
         Args:
+            data: one dataset or several of one body, which then are learned from as one.
             looks: where the model sees motion, looks once more as at stills, for guides that see what goals look like.
             episodes: only so many first training episodes, and those held out among them; 0 for all.
 
         Raises:
             PlanningError: for a model that outlines no things. DatasetError: for a dataset of another body.
-            SettingsError: where there are not so many episodes.
+            SettingsError: where there are not so many episodes, or several datasets that they could be the first of.
         """
         if not isinstance(model, StateModel):
             raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
-        cache = open_cache(data)
-        require_commands(cache, data, "learning a head")
-        require_senses(cache, data, model.spec.modalities, model.spec.action_size, model.spec.name)
-        length = min(LONGEST, int(cache.lengths.min()) - 1)
+        roots = [data] if isinstance(data, Path) else list(data)
+        if episodes and len(roots) > 1:
+            raise SettingsError(f"{episodes} episodes of {len(roots)} datasets: give one dataset, or all its episodes.")
+        caches = [open_cache(root) for root in roots]
+        for cache, root in zip(caches, roots, strict=True):
+            require_commands(cache, root, "learning a head")
+            require_senses(cache, root, model.spec.modalities, model.spec.action_size, model.spec.name)
+        length = min(LONGEST, *(int(cache.lengths.min()) - 1 for cache in caches))
+        show = show or (lambda done, count: None)
+        parts = [Recollection._of(model, cache, length, seed, show, episodes, looks) for cache in caches]
+        if len(parts) == 1:
+            return parts[0]
+        gist = {name: np.concatenate([part.gist[name] for part in parts]) for name in parts[0].gist}
+        return Recollection(model, joined([p.train for p in parts]), joined([p.validation for p in parts]), gist)
+
+    @staticmethod
+    def _of(
+        model: StateModel, cache: Cache, length: int, seed: int, show: Show, episodes: int, looks: bool
+    ) -> Recollection:
         names = list(model.spec.modalities)
         whole, train, validation = (Windows(cache, length + 1, split, seed, names) for split in SPLITS)
         if episodes:
@@ -100,7 +122,7 @@ class Recollection:
 
         def looked(view: Recalls, how: str) -> dict[str, np.ndarray]:
             def look() -> Mapping[str, np.ndarray]:
-                found = recall(view, whole, model.device, dtype, lambda: False, show or (lambda done, count: None))
+                found = recall(view, whole, model.device, dtype, lambda: False, show)
                 assert found is not None
                 return found
 
