@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
 from nextstate.worlds.adapters.outside import outside
+from nextstate.worlds.adapters.pusht_coach import Fork, coach
 from nextstate.worlds.adapters.stable_worldmodel import EXTRA, environments
 from nextstate.worlds.adapters.yardstick import Yardstick
 from nextstate.worlds.base import Policy, World
@@ -102,6 +104,15 @@ class PushT(Replayed):
         gap = np.asarray(outcome, np.float64) - wanted
         turn = abs(gap[4]) % (2 * np.pi)
         return float(max(np.linalg.norm(gap[:4]) / WITHIN, min(turn, 2 * np.pi - turn) / TURN))
+
+    def coach(self, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
+        """Tries pushes in a second simulator."""
+        return coach(self.fork, wanted, rng)
+
+    @cached_property
+    def fork(self) -> Fork:
+        """Where pushes are tried."""
+        return Fork(self.make(), REACH)
 
     def explore(self, rng: np.random.Generator) -> Policy:
         """Pushes through random points of the T from random sides, at random speeds, and wanders in between."""

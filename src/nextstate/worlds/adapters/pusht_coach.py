@@ -1,0 +1,299 @@
+"""Who knows where disc and T are, and can try pushes in a simulator of their own, shows how they are brought somewhere.
+
+A T that rests as soon as nothing pushes it moves as the contact moves it: which push turns and shifts it as is needed
+can be told from mass and inertia alone (the limit surface of Goyal et al. 1991,
+https://doi.org/10.1016/0043-1648(91)90104-3, is a ball here). Some such pushes, one after another, are tried in a
+second simulator, the best plan is varied at random, and its beginning is done.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nextstate.worlds.base import Policy
+
+if TYPE_CHECKING:
+    from nextstate.worlds.adapters.pusht import PushT
+    from nextstate.worlds.base import World
+
+Command = tuple[float, float]
+Motion = Iterator[Command]
+
+EVERY, HORIZON = 10, 40
+"""Steps after which one thinks again, and that one thinks ahead at most."""
+
+TRIED, VARIED = 20, 15
+"""Plans that are tried, and variations of the best, one after another."""
+
+GOOD = 0.35
+"""Cost (`_cost`) at which nobody looks for anything better."""
+
+HASTE, GAIN = 0.05, 1.6
+"""Cost of a step, and how much farther than one wants to get one reaches: the disc follows slowly."""
+
+PUSHES = 3
+"""In a plan, at most."""
+
+DRAWN, AHEAD = 24, 0.75
+"""Lines along which a push is looked for, and cosine between the line and what it meets, at least."""
+
+TURN = 57.0
+"""Pixels that count as much as turning the T by a radian: what is allowed of both is 20 pixels and 20 degrees."""
+
+WAY, NOISE = 0.12, 6.0
+"""Pixels of error that a pixel of the way to where a push begins counts as, and spread of the choice of pushes."""
+
+BESIDE, CLOSE = 105.0, 20.0
+"""Pixels from the T's middle at which one goes round it, and from the end of a way within which it may be touched."""
+
+RADIUS, EDGE = 15.0, 16.0
+"""Of the disc, and pixels from the border of 512 within which it stays."""
+
+LONGEST = 15
+"""Steps of a way to a push, or of a push, at most."""
+
+
+class Fork:
+    """A second simulator of an adapter's physics, which can be put wherever the first one is, and draws nothing.
+
+    Contacts that a space keeps from one step to the next are not taken along, so it foresees and does not repeat.
+    """
+
+    def __init__(self, original: Any, reach: float) -> None:
+        # Nobody asks for contacts here, and counting them takes a seventh of the time.
+        original._handle_collision = lambda *_: None
+        original.reset(seed=0)
+        self.original, self.reach = original, reach
+        self.disc, self.block, self.shapes = original.agent, original.block, list(original.block.shapes)
+        self.ticks = int(1 / (original.dt * original.control_hz))
+
+    @staticmethod
+    def state(original: Any) -> tuple[Any, ...]:
+        """Where disc and T of any original are and how they move."""
+        disc, block = original.agent, original.block
+        return (
+            tuple(disc.position), tuple(disc.velocity), block.angle, tuple(block.position), tuple(block.velocity),
+            block.angular_velocity,
+        )  # fmt: skip
+
+    def put(self, state: tuple[Any, ...]) -> None:
+        """There they are now."""
+        # Of a body that is turned, pymunk keeps its middle in place and not its position, so that comes second.
+        self.disc.position, self.disc.velocity, self.block.angle, self.block.position = state[:4]
+        self.block.velocity, self.block.angular_velocity = state[4:]
+
+    def step(self, command: Command) -> None:
+        """As the original, from which no picture is asked."""
+        disc, original = self.disc, self.original
+        (x, y), (dx, dy) = disc.position, command
+        x, y, dt = x + self.reach * dx, y + self.reach * dy, original.dt
+        for _ in range(self.ticks):
+            (px, py), (vx, vy) = disc.position, disc.velocity
+            disc.velocity = (
+                vx + (original.k_p * (x - px) - original.k_v * vx) * dt,
+                vy + (original.k_p * (y - py) - original.k_v * vy) * dt,
+            )
+            original.space.step(dt)
+
+    @property
+    def middle(self) -> Command:
+        """Of the T's mass."""
+        x, y = self.block.local_to_world(self.block.center_of_gravity)
+        return x, y
+
+    def first_hit(self, first: Command, last: Command) -> Any | None:
+        """What pymunk says of where a disc on its way touches the T, if it does."""
+        found = [hit for shape in self.shapes if (hit := shape.segment_query(first, last, RADIUS)) and hit.shape]
+        return min(found, key=lambda hit: hit.alpha, default=None)
+
+    def inside(self, command: Command) -> Command:
+        """The nearest command in [-1, 1] that keeps the disc off the border."""
+        near, far = EDGE, 512 - EDGE
+        x, y = self.disc.position
+        gone = (min(max(p + self.reach * c, near), far) - p for p, c in zip((x, y), command, strict=True))
+        dx, dy = (min(max(g / self.reach, -1.0), 1.0) for g in gone)
+        return dx, dy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Commands, and the cost where they end."""
+
+    cost: float
+    commands: list[Command]
+
+
+@dataclass(frozen=True)
+class Push:
+    """From `start` so many pixels along a `line` of length 1."""
+
+    start: Command
+    line: Command
+    length: float
+
+
+def coach(fork: Fork, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
+    """Brings the T, and then the disc, to an outcome ``(5,)`` of `PushT`."""
+    goal = tuple(float(value) for value in wanted)
+    plan: list[Command] = []
+    left = 0
+
+    def policy(world: World) -> np.ndarray:
+        nonlocal plan, left
+        if left == 0 or (not plan and world.miss(world.outcome(), wanted) > 1):
+            plan, left = _think(fork, Fork.state(_original(world)), goal, plan, rng).commands, EVERY
+        command, plan = (plan[0], plan[1:]) if plan else ((0.0, 0.0), [])
+        left -= 1
+        return np.asarray(command, np.float32)
+
+    return policy
+
+
+def _original(world: World) -> Any:
+    adapter: PushT = world  # type: ignore[assignment]
+    return adapter.original
+
+
+def _think(
+    fork: Fork, state: tuple[Any, ...], goal: tuple[float, ...], before: list[Command], rng: np.random.Generator
+) -> Plan:
+    """The best plan that is found, what was planned before among them."""
+    best = _tried(fork, state, goal, before)
+    for _ in range(TRIED):
+        if best.cost < GOOD:
+            return best
+        best = min(best, _tried(fork, state, goal, _pushes(fork, goal, rng)), key=lambda plan: plan.cost)
+    for round_ in range(VARIED):
+        steps = len(best.commands)
+        if best.cost < GOOD or not steps:
+            break
+        shifts = np.repeat(rng.normal(0, 0.25 / (1 + round_ / 12), (-(-steps // 4), 2)), 4, axis=0)[:steps]
+        varied = np.clip(np.array(best.commands) + shifts, -1, 1).tolist()
+        best = min(best, _tried(fork, state, goal, varied), key=lambda plan: plan.cost)
+    return best
+
+
+def _tried(fork: Fork, state: tuple[Any, ...], goal: tuple[float, ...], motion: Iterable[Command]) -> Plan:
+    """What comes of commands, or of somebody who decides on them on the way, up to the best moment."""
+    fork.put(state)
+    best, done = Plan(_cost(fork, goal), []), []
+    for step, command in zip(range(HORIZON), motion, strict=False):
+        x, y = fork.inside((command[0], command[1]))
+        done.append((x, y))
+        fork.step((x, y))
+        cost = _cost(fork, goal) + HASTE * step
+        if cost < best.cost:
+            best = Plan(cost, done[:])
+    return best
+
+
+def _cost(fork: Fork, goal: tuple[float, ...]) -> float:
+    """Like the original's success, but in how far both are off together: 20 pixels, and 20 degrees, are 1 each."""
+    (x, y), (bx, by), turn = fork.disc.position, fork.block.position, _turn(goal[4] - fork.block.angle)
+    return math.dist((x, y, bx, by), goal[:4]) / 20 + abs(turn) * TURN / 20
+
+
+def _turn(angle: float) -> float:
+    return (angle + math.pi) % (2 * math.pi) - math.pi
+
+
+def _needed(fork: Fork, goal: tuple[float, ...]) -> tuple[float, float, float]:
+    """How the T is to be shifted, and turned, in pixels."""
+    x, y = fork.block.position
+    return goal[2] - x, goal[3] - y, TURN * _turn(goal[4] - fork.block.angle)
+
+
+def _pushes(fork: Fork, goal: tuple[float, ...], rng: np.random.Generator) -> Motion:
+    """Some pushes that bring the T nearer, and then the disc home."""
+    quick = float(rng.uniform(0.6, 1))
+    for _ in range(int(rng.integers(PUSHES + 1))):
+        before = float(rng.uniform(18, 30))
+        push = _chosen(fork, _needed(fork, goal), before, rng)
+        if push is None:
+            break
+        for _ in range(LONGEST):
+            if math.dist(fork.disc.position, push.start) < 12:
+                break
+            yield _toward(fork, push.start, quick)
+        yield from _along(fork, push, goal, before, float(rng.uniform(0.3, 1)))
+    while True:
+        yield _toward(fork, (goal[0], goal[1]), quick)
+
+
+def _along(fork: Fork, push: Push, goal: tuple[float, ...], before: float, speed: float) -> Motion:
+    """A push, as long as it brings the T nearer; and a little back."""
+    (dx, dy), lowest = push.line, math.inf
+    for _ in range(LONGEST):
+        x, y = fork.disc.position[0] - push.start[0], fork.disc.position[1] - push.start[1]
+        left, aside = push.length + before - (x * dx + y * dy), y * dx - x * dy
+        off = math.hypot(*_needed(fork, goal))
+        if left < 2 or off > lowest + 4:
+            break
+        lowest = min(lowest, off)
+        pace = min(speed, (left + 6) / 60)
+        yield pace * dx + dy * aside / fork.reach, pace * dy - dx * aside / fork.reach
+    yield -0.3 * dx, -0.3 * dy
+
+
+def _chosen(fork: Fork, needed: tuple[float, float, float], before: float, rng: np.random.Generator) -> Push | None:
+    """Of lines at random the one along which a push would leave least to do; none if no push would help."""
+    block, disc = fork.block, fork.disc.position
+    inertia, middle = block.moment / block.mass, fork.middle
+    ox, oy = block.position[0] - middle[0], block.position[1] - middle[1]
+    best, least = None, math.inf
+    for angle, beside in zip(rng.uniform(-math.pi, math.pi, DRAWN), rng.uniform(-65, 65, DRAWN), strict=True):
+        dx, dy = math.cos(angle), math.sin(angle)
+        met = _met(fork, (middle[0] - beside * dy, middle[1] + beside * dx), (dx, dy))
+        if met is None:
+            continue
+        (x, y), (cx, cy) = met
+        start = (cx - before * dx, cy - before * dy)
+        if not all(EDGE < value < 512 - EDGE for value in start):
+            continue
+        # The force under which the point of contact (from the middle) moves along the line, and what else it moves.
+        x, y = x - middle[0], y - middle[1]
+        xx, yy, xy = 1 + y * y / inertia, 1 + x * x / inertia, -x * y / inertia
+        whole = xx * yy - xy * xy
+        fx, fy = (yy * dx - xy * dy) / whole, (xx * dy - xy * dx) / whole
+        turn = (x * fy - y * fx) / inertia
+        shift = (fx - turn * oy, fy + turn * ox, turn * TURN)
+        length = max(sum(a * b for a, b in zip(needed, shift, strict=True)) / sum(a * a for a in shift), 0.0)
+        rest = math.dist(needed, [length * a for a in shift])
+        score = rest + WAY * math.dist(start, disc) + float(rng.normal(0, NOISE))
+        if length > 3 and score < least:
+            best, least = Push(start, (dx, dy), length), score
+    return best
+
+
+def _met(fork: Fork, through: Command, line: Command) -> tuple[Command, Command] | None:
+    """Where a disc that comes along a line touches the T, and its middle then; none if it would slip off."""
+    (x, y), (dx, dy) = through, line
+    first, last = (x - 160 * dx, y - 160 * dy), (x + 100 * dx, y + 100 * dy)
+    hit = fork.first_hit(first, last)
+    if hit is None or -hit.normal[0] * dx - hit.normal[1] * dy < AHEAD:
+        return None
+    x, y = (a + (b - a) * hit.alpha for a, b in zip(first, last, strict=True))
+    return (hit.point[0], hit.point[1]), (x, y)
+
+
+def _toward(fork: Fork, there: Command, speed: float) -> Command:
+    """A command to there, round the T where it is in the way."""
+    disc, (mx, my) = fork.disc.position, fork.middle
+    dx, dy = there[0] - disc[0], there[1] - disc[1]
+    far = math.hypot(dx, dy)
+    hit = fork.first_hit(tuple(disc), there) if far > CLOSE else None
+    if hit is None or (1 - hit.alpha) * far < CLOSE:
+        pace = min(speed, GAIN * far / fork.reach)
+        return pace * dx / max(far, 1e-6), pace * dy / max(far, 1e-6)
+    x, y = disc[0] - mx, disc[1] - my
+    away = max(math.hypot(x, y), 1e-6)
+    side = 1.0 if x * (there[1] - my) - y * (there[0] - mx) > 0 else -1.0
+    out = (BESIDE - away) / 30
+    wx, wy = (x * out - side * y) / away, (y * out + side * x) / away
+    pace = min(0.7, speed) / math.hypot(wx, wy)
+    return pace * wx, pace * wy
