@@ -24,6 +24,7 @@ from nextstate.planning import Future, make_planner
 from nextstate.worlds import YARDSTICKS, Snapshot, World, make_world, world_class
 from nextstate.worlds.adapters.outside import part_of
 from nextstate.worlds.adapters.pusht import TURN, WITHIN, PushT
+from nextstate.worlds.adapters.pusht_coach import Fork
 
 PACKAGES = {"gym_pusht": ("gym_pusht",), "cube": ("ogbench",), "reacher": ("stable_worldmodel", "dm_control")}
 PACKAGES["cartpole"] = PACKAGES["reacher"]
@@ -102,6 +103,34 @@ def test_pusht_is_judged_as_the_original_judges() -> None:
 def test_pusht_shows_the_pictures_of_the_original() -> None:
     world = cast(PushT, explored("pusht", 7))
     assert np.array_equal(world.picture(), np.asarray(world.draw()))
+
+
+@pytest.mark.yardsticks
+@pytest.mark.skipif(not installed("pusht"), reason="its extra is missing")
+def test_a_second_simulator_foresees_what_the_first_will_do() -> None:
+    world = cast(PushT, explored("pusht", 9))
+    world.fork.put(Fork.state(world.original))
+    for action in np.random.default_rng(3).uniform(-0.5, 0.5, (12, 2)):
+        world.advance_action(action.astype(np.float32))
+        world.fork.step((float(action[0]), float(action[1])))
+    foreseen = [*world.fork.disc.position, *world.fork.block.position, world.fork.block.angle % (2 * np.pi)]
+    assert world.miss(np.array(foreseen), world.outcome()) < 0.1
+
+
+@pytest.mark.yardsticks
+@pytest.mark.skipif(not installed("pusht"), reason="its extra is missing")
+def test_the_coach_holds_goals_that_exploring_does_not() -> None:
+    world = cast(PushT, make_world("pusht"))
+    held = {"coach": 0, "explore": 0}
+    for number, task in enumerate(make_tasks(world, 8, seed=103)):
+        for who in held:
+            rng = np.random.default_rng(number)
+            world.restore(task.instant.snapshot)
+            policy = world.coach(task.wanted, rng) if who == "coach" else world.explore(rng)
+            for _ in range(50):
+                world.advance_action(policy(world))
+            held[who] += world.miss(world.outcome(), task.wanted) <= 1
+    assert held["coach"] >= 6 and held["explore"] <= 1, held
 
 
 @ORIGINALS

@@ -37,7 +37,7 @@ class Config:
     digressions, so that it can learn where these go wrong."""
     practise_by: Literal["planner", "cloned", "coached"] = "planner"
     """How: by plans; by what the guide says without planning, with noise half of the time, some twenty times faster;
-    or so for up to 20 steps, and then by the world's own coach (grasp has one)."""
+    or so for up to 20 steps, and then by the world's own coach (grasp and pusht have one)."""
     layouts: int = 0
     """Different scenes, which episodes take in turn; 0 for another in every episode."""
     steps: int = 0

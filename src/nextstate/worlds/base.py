@@ -182,7 +182,7 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     def coach(self, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
         """Who knows where everything is, and brings about the outcome ``(D,)``; raises `SettingsError` for none."""
-        raise SettingsError(f"{self.name} has no coach; practise by planner or cloned, or choose grasp.")
+        raise SettingsError(f"{self.name} has no coach; practise by planner or cloned, or choose grasp or pusht.")
 
     def miss(self, outcome: np.ndarray, wanted: np.ndarray) -> float:
         """How far the farthest thing is from its goal, in units of what counts as reached: at most 1 is there."""
