@@ -1,9 +1,7 @@
 """Who knows where disc and T are, and can try pushes in a simulator of their own, shows how they are brought somewhere.
 
-A T that rests as soon as nothing pushes it moves as the contact moves it: which push turns and shifts it as is needed
-can be told from mass and inertia alone (the limit surface of Goyal et al. 1991,
-https://doi.org/10.1016/0043-1648(91)90104-3, is a ball here). Some such pushes, one after another, are tried in a
-second simulator, the best plan is varied at random, and its beginning is done.
+Which push turns and shifts the T as is needed is told by a table of pushes from all sides. Some, one after another, are
+tried in a second simulator, the best plan is varied a little, and its beginning is done.
 """
 
 from __future__ import annotations
@@ -27,8 +25,11 @@ Motion = Iterator[Command]
 EVERY, HORIZON = 10, 40
 """Steps after which one thinks again, and that one thinks ahead at most."""
 
-TRIED, VARIED = 20, 15
-"""Plans that are tried, and variations of the best, one after another."""
+TRIED = [(0, 0), *((count, rank) for rank in range(6) for count in (1, 2, 3))]
+"""Plans that are tried: how many pushes they have, and how many would be better than the first."""
+
+VARIED = 15
+"""Variations of the best, one after another."""
 
 GOOD = 0.35
 """Cost (`_cost`) at which nobody looks for anything better."""
@@ -36,23 +37,26 @@ GOOD = 0.35
 HASTE, GAIN = 0.05, 1.6
 """Cost of a step, and how much farther than one wants to get one reaches: the disc follows slowly."""
 
-PUSHES = 3
-"""In a plan, at most."""
-
-DRAWN, AHEAD = 24, 0.75
-"""Lines along which a push is looked for, and cosine between the line and what it meets, at least."""
+DIRECTIONS, BESIDES, AHEAD = 24, (-48.0, -32.0, -16.0, 0.0, 16.0, 32.0, 48.0), 0.75
+"""In which the T can be pushed, pixels beside its middle, and cosine between a line and what it meets, at least."""
 
 TURN = 57.0
 """Pixels that count as much as turning the T by a radian: what is allowed of both is 20 pixels and 20 degrees."""
 
-WAY, NOISE = 0.12, 6.0
-"""Pixels of error that a pixel of the way to where a push begins counts as, and spread of the choice of pushes."""
+WAY, SHORTEST = 0.12, 3.0
+"""Pixels of error that a pixel of the way to where a push begins counts as, and of a push, at least."""
+
+BEFORE, FAR, TRIAL = 24.0, 160.0, 20.0
+"""Pixels before the T at which a push begins, within which everything of it lies, and for which it is tried."""
+
+QUICK, FIRM = 0.9, 0.7
+"""Greatest command on a way, and of a push."""
 
 BESIDE, CLOSE = 105.0, 20.0
 """Pixels from the T's middle at which one goes round it, and from the end of a way within which it may be touched."""
 
-RADIUS, EDGE = 15.0, 16.0
-"""Of the disc, and pixels from the border of 512 within which it stays."""
+RADIUS, EDGE, SIDE = 15.0, 16.0, 512.0
+"""Of the disc, pixels from the border within which it stays, and from one border to the other."""
 
 LONGEST = 15
 """Steps of a way to a push, or of a push, at most."""
@@ -71,6 +75,7 @@ class Fork:
         self.original, self.reach = original, reach
         self.disc, self.block, self.shapes = original.agent, original.block, list(original.block.shapes)
         self.ticks = int(1 / (original.dt * original.control_hz))
+        self.strokes = Strokes.of(self)
 
     @staticmethod
     def state(original: Any) -> tuple[Any, ...]:
@@ -86,6 +91,8 @@ class Fork:
         # Of a body that is turned, pymunk keeps its middle in place and not its position, so that comes second.
         self.disc.position, self.disc.velocity, self.block.angle, self.block.position = state[:4]
         self.block.velocity, self.block.angular_velocity = state[4:]
+        # Shapes follow their body at the next step only.
+        self.original.space.reindex_shapes_for_body(self.block)
 
     def step(self, command: Command) -> None:
         """As the original, from which no picture is asked."""
@@ -113,7 +120,7 @@ class Fork:
 
     def inside(self, command: Command) -> Command:
         """The nearest command in [-1, 1] that keeps the disc off the border."""
-        near, far = EDGE, 512 - EDGE
+        near, far = EDGE, SIDE - EDGE
         x, y = self.disc.position
         gone = (min(max(p + self.reach * c, near), far) - p for p, c in zip((x, y), command, strict=True))
         dx, dy = (min(max(g / self.reach, -1.0), 1.0) for g in gone)
@@ -135,6 +142,45 @@ class Push:
     start: Command
     line: Command
     length: float
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Lines along which a disc can push, as seen from the T: origin and axes are those of its body.
+
+    A T that rests as soon as nothing pushes it goes on as it began.
+
+    Args:
+        start: ``(N, 2)``, `BEFORE` pixels before the T is touched. line: ``(N, 2)``, of length 1.
+        shift: ``(N, 3)``, how far the T is shifted, and turned (`TURN`), by a pixel along the line.
+    """
+
+    start: np.ndarray
+    line: np.ndarray
+    shift: np.ndarray
+
+    @staticmethod
+    def of(fork: Fork) -> Strokes:
+        """On all sides of the T; what comes of each is tried."""
+        middle = (SIDE / 2, SIDE / 2)
+        found = []
+        for angle in np.linspace(0, 2 * math.pi, DIRECTIONS, endpoint=False):
+            for beside in BESIDES:
+                fork.put(((0.0, 0.0), (0.0, 0.0), 0.0, middle, (0.0, 0.0), 0.0))
+                dx, dy = math.cos(angle), math.sin(angle)
+                x, y = fork.middle[0] - beside * dy, fork.middle[1] + beside * dx
+                hit = fork.first_hit((x - FAR * dx, y - FAR * dy), (x + FAR * dx, y + FAR * dy))
+                if hit is None or -hit.normal[0] * dx - hit.normal[1] * dy < AHEAD:
+                    continue
+                gone = (2 * hit.alpha - 1) * FAR - BEFORE
+                start = (x + gone * dx, y + gone * dy)
+                fork.put((start, (0.0, 0.0), 0.0, middle, (0.0, 0.0), 0.0))
+                while (pushed := math.dist(fork.disc.position, start) - BEFORE) < TRIAL:
+                    fork.step((0.3 * dx, 0.3 * dy))
+                moved = [b - a for a, b in zip(middle, fork.block.position, strict=True)]
+                shift = [value / pushed for value in (*moved, TURN * fork.block.angle)]
+                found.append(([a - b for a, b in zip(start, middle, strict=True)], (dx, dy), shift))
+        return Strokes(*(np.array(part) for part in zip(*found, strict=True)))
 
 
 def coach(fork: Fork, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
@@ -164,10 +210,10 @@ def _think(
 ) -> Plan:
     """The best plan that is found, what was planned before among them."""
     best = _tried(fork, state, goal, before)
-    for _ in range(TRIED):
+    for count, rank in TRIED:
         if best.cost < GOOD:
             return best
-        best = min(best, _tried(fork, state, goal, _pushes(fork, goal, rng)), key=lambda plan: plan.cost)
+        best = min(best, _tried(fork, state, goal, _pushes(fork, goal, count, rank)), key=lambda plan: plan.cost)
     for round_ in range(VARIED):
         steps = len(best.commands)
         if best.cost < GOOD or not steps:
@@ -208,77 +254,51 @@ def _needed(fork: Fork, goal: tuple[float, ...]) -> tuple[float, float, float]:
     return goal[2] - x, goal[3] - y, TURN * _turn(goal[4] - fork.block.angle)
 
 
-def _pushes(fork: Fork, goal: tuple[float, ...], rng: np.random.Generator) -> Motion:
-    """Some pushes that bring the T nearer, and then the disc home."""
-    quick = float(rng.uniform(0.6, 1))
-    for _ in range(int(rng.integers(PUSHES + 1))):
-        before = float(rng.uniform(18, 30))
-        push = _chosen(fork, _needed(fork, goal), before, rng)
+def _pushes(fork: Fork, goal: tuple[float, ...], count: int, rank: int) -> Motion:
+    """So many pushes that bring the T nearer, first the best but so many, and then the disc home."""
+    for number in range(count):
+        push = _chosen(fork, _needed(fork, goal), rank if number == 0 else 0)
         if push is None:
             break
         for _ in range(LONGEST):
-            if math.dist(fork.disc.position, push.start) < 12:
+            if math.dist(fork.disc.position, push.start) < BEFORE / 2:
                 break
-            yield _toward(fork, push.start, quick)
-        yield from _along(fork, push, goal, before, float(rng.uniform(0.3, 1)))
+            yield _toward(fork, push.start, QUICK)
+        yield from _along(fork, push, goal)
     while True:
-        yield _toward(fork, (goal[0], goal[1]), quick)
+        yield _toward(fork, (goal[0], goal[1]), QUICK)
 
 
-def _along(fork: Fork, push: Push, goal: tuple[float, ...], before: float, speed: float) -> Motion:
+def _along(fork: Fork, push: Push, goal: tuple[float, ...]) -> Motion:
     """A push, as long as it brings the T nearer; and a little back."""
     (dx, dy), lowest = push.line, math.inf
     for _ in range(LONGEST):
         x, y = fork.disc.position[0] - push.start[0], fork.disc.position[1] - push.start[1]
-        left, aside = push.length + before - (x * dx + y * dy), y * dx - x * dy
+        left, aside = push.length + BEFORE - (x * dx + y * dy), y * dx - x * dy
         off = math.hypot(*_needed(fork, goal))
         if left < 2 or off > lowest + 4:
             break
         lowest = min(lowest, off)
-        pace = min(speed, (left + 6) / 60)
+        pace = min(FIRM, (left + 6) / 60)
         yield pace * dx + dy * aside / fork.reach, pace * dy - dx * aside / fork.reach
     yield -0.3 * dx, -0.3 * dy
 
 
-def _chosen(fork: Fork, needed: tuple[float, float, float], before: float, rng: np.random.Generator) -> Push | None:
-    """Of lines at random the one along which a push would leave least to do; none if no push would help."""
-    block, disc = fork.block, fork.disc.position
-    inertia, middle = block.moment / block.mass, fork.middle
-    ox, oy = block.position[0] - middle[0], block.position[1] - middle[1]
-    best, least = None, math.inf
-    for angle, beside in zip(rng.uniform(-math.pi, math.pi, DRAWN), rng.uniform(-65, 65, DRAWN), strict=True):
-        dx, dy = math.cos(angle), math.sin(angle)
-        met = _met(fork, (middle[0] - beside * dy, middle[1] + beside * dx), (dx, dy))
-        if met is None:
-            continue
-        (x, y), (cx, cy) = met
-        start = (cx - before * dx, cy - before * dy)
-        if not all(EDGE < value < 512 - EDGE for value in start):
-            continue
-        # The force under which the point of contact (from the middle) moves along the line, and what else it moves.
-        x, y = x - middle[0], y - middle[1]
-        xx, yy, xy = 1 + y * y / inertia, 1 + x * x / inertia, -x * y / inertia
-        whole = xx * yy - xy * xy
-        fx, fy = (yy * dx - xy * dy) / whole, (xx * dy - xy * dx) / whole
-        turn = (x * fy - y * fx) / inertia
-        shift = (fx - turn * oy, fy + turn * ox, turn * TURN)
-        length = max(sum(a * b for a, b in zip(needed, shift, strict=True)) / sum(a * a for a in shift), 0.0)
-        rest = math.dist(needed, [length * a for a in shift])
-        score = rest + WAY * math.dist(start, disc) + float(rng.normal(0, NOISE))
-        if length > 3 and score < least:
-            best, least = Push(start, (dx, dy), length), score
-    return best
-
-
-def _met(fork: Fork, through: Command, line: Command) -> tuple[Command, Command] | None:
-    """Where a disc that comes along a line touches the T, and its middle then; none if it would slip off."""
-    (x, y), (dx, dy) = through, line
-    first, last = (x - 160 * dx, y - 160 * dy), (x + 100 * dx, y + 100 * dy)
-    hit = fork.first_hit(first, last)
-    if hit is None or -hit.normal[0] * dx - hit.normal[1] * dy < AHEAD:
+def _chosen(fork: Fork, needed: tuple[float, float, float], rank: int) -> Push | None:
+    """Of all strokes the one that would leave least to do, or one that is less good; none if no other would help."""
+    strokes, angle = fork.strokes, fork.block.angle
+    turned = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    asked = np.append(turned.T @ needed[:2], needed[2])
+    length = strokes.shift @ asked / np.square(strokes.shift).sum(axis=1)
+    rest = np.linalg.norm(asked - length[:, None] * strokes.shift, axis=1)
+    start = np.array(fork.block.position) + strokes.start @ turned.T
+    way = np.linalg.norm(start - np.array(fork.disc.position), axis=1)
+    usable = (length > SHORTEST) & ((start > EDGE) & (start < SIDE - EDGE)).all(axis=1)
+    if rank >= usable.sum():
         return None
-    x, y = (a + (b - a) * hit.alpha for a, b in zip(first, last, strict=True))
-    return (hit.point[0], hit.point[1]), (x, y)
+    best = np.argsort(np.where(usable, rest + WAY * way, np.inf), kind="stable")[rank]
+    (x, y), (dx, dy) = start[best], turned @ strokes.line[best]
+    return Push((float(x), float(y)), (float(dx), float(dy)), float(length[best]))
 
 
 def _toward(fork: Fork, there: Command, speed: float) -> Command:
