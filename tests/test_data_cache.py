@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_the_same_content_has_the_same_fingerprint_anywhere(tmp_path: Path) -> N
         time.sleep(0.01)
     caches = [open_cache(tmp_path / name, workers=1) for name in "ab"]
     assert caches[0].fingerprint == caches[1].fingerprint
+
+
+def test_a_dataset_that_cannot_be_written_to_is_kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_dataset(tmp_path / "shared", 3)
+    monkeypatch.setenv("NEXTSTATE_CACHE", str(tmp_path / "mine"))
+    refused = tmp_path / "shared"
+    monkeypatch.setattr(os, "access", lambda path, mode: refused not in (Path(path), *Path(path).parents))
+    with pytest.warns(UserWarning, match="cannot be written to"):
+        cache = open_cache(refused, workers=1)
+    assert (tmp_path / "mine") in cache.root.parents and len(cache) == 3
+    assert not list(refused.rglob("*.npy"))
+    built = cache.root.stat().st_mtime_ns
+    assert open_cache(refused, workers=1).root.stat().st_mtime_ns == built, "it is found again, without a word"
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

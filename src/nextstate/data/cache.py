@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from nextstate.cache_home import cache_home
 from nextstate.data.build import fill
 from nextstate.data.footage import DEFAULT_HZ, is_footage, open_footage
 from nextstate.data.format import PRIVATE, read_info
@@ -95,7 +97,8 @@ def open_cache(
         size: height and width of pictures; by default as recorded by nextstate, else 64.
         camera: which becomes rgb; by default the first. hz: pictures a second taken from a folder of videos, by
             default 10; datasets keep their own.
-        cache_root: where arrays are kept; by default inside the dataset.
+        cache_root: where arrays are kept; by default inside the dataset, or in the user's cache where that cannot be
+            written to.
         workers: processes that build; all cores by default.
         progress: called with the files read and to read.
 
@@ -105,7 +108,6 @@ def open_cache(
         StorageError: when the disk is full.
     """
     root = Path(dataset_root)
-    home = cache_root or root / PRIVATE / "cache"
     options: dict[str, Any] = {
         "modalities": None if modalities is None else sorted(modalities),
         "size": size,
@@ -118,7 +120,13 @@ def open_cache(
         read_info(root)
         recover(root)
     files = _listing(root)
+    home = cache_root or root / PRIVATE / "cache"
     found = _find(home, options, lambda meta: meta["files"] == files)
+    if found is None and cache_root is None and not _writable(home):
+        home = cache_home() / "datasets" / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        found = _find(home, options, lambda meta: meta["files"] == files)
+        if found is None:
+            warnings.warn(f"{root} cannot be written to; its arrays are kept in {home} instead.", stacklevel=2)
     if found is None:
         with exclusive(home / "lock", wait=True):
             dataset = open_footage(root, hz) if videos else open_dataset(root)
@@ -128,6 +136,12 @@ def open_cache(
                 found = _build(home, dataset, options, fingerprint, on_damage, workers or cores(), progress)
             write_json(found / META, {**_meta(found), "files": files})
     return _map(found, modalities, on_damage, root)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder, or the first above it that is there, takes files."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK)
 
 
 def _listing(root: Path) -> list[list[Any]]:

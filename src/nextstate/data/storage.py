@@ -18,6 +18,7 @@ from nextstate.errors import DatasetError, StorageError
 PARTIAL = ".partial"
 """Ending of files and folders that are still being written; safe to delete once nobody holds the lock."""
 
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,16 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from nextstate.cache_home import cache_home
 from nextstate.data.storage import write_bytes, write_whole
 from nextstate.errors import DatasetError
 
 
 def cache_folder(override: Path | None = None) -> Path:
-    """Where suites and readouts are kept: `override`, else ``nextstate`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    if override is not None:
-        return override
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nextstate"
+    """Where suites and readouts are kept: `override`, else the user's cache."""
+    return cache_home() if override is None else override
 
 
 def content_key(**parts: Any) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nextstate.cache_home import cache_home
 from nextstate.errors import CheckpointError
 from nextstate.models.folders import checksum, whole_folder
 from nextstate.models.language import convert
@@ -73,20 +73,13 @@ PARTS: dict[str, Part] = {
 }
 
 
-def cache() -> Path:
-    """Where converted parts are kept."""
-    given = os.environ.get("NEXTSTATE_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(given) if given else home / "nextstate"
-
-
 def installed(name: str) -> bool:
     """Whether a part can be had: converted already, or its package is there."""
     return (folder_of_part(name) / FACTS).is_file() or importlib.util.find_spec(PARTS[name].module) is not None
 
 
 def folder_of_part(name: str) -> Path:
-    return cache() / f"{name}-{PARTS[name].sha256[:12]}-{convert.VERSION}"
+    return cache_home() / f"{name}-{PARTS[name].sha256[:12]}-{convert.VERSION}"
 
 
 def part(name: str) -> tuple[dict[str, Tensor], dict[str, Any], Path]:
