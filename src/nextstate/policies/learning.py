@@ -121,12 +121,15 @@ class Recollection:
         dtype = choose_dtype("auto", model.device)
 
         def looked(view: Recalls, how: str) -> dict[str, np.ndarray]:
-            def look() -> Mapping[str, np.ndarray]:
-                found = recall(view, whole, model.device, dtype, lambda: False, show)
+            def look(rows: range) -> Mapping[str, np.ndarray]:
+                def shown(done: int, _: int) -> None:
+                    show(rows.start + done, whole.rows)
+
+                found = recall(view, whole, model.device, dtype, lambda: False, shown, rows=rows)
                 assert found is not None
                 return found
 
-            seen = looked_once(cache, model, f"{how}, {whole.rows} frames, {dtype}", look)
+            seen = looked_once(cache, model, f"{how}, {whole.rows} frames, {dtype}", whole.rows, look)
             seen["there"] = presence(torch.from_numpy(np.array(seen.pop("areas")))).numpy()
             return seen
 

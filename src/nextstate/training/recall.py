@@ -40,17 +40,20 @@ def recall(
     stop: Callable[[], bool],
     show: Callable[[int, int], None],
     team: Team | None = None,
+    rows: range | None = None,
 ) -> dict[str, np.ndarray] | None:
-    """What the model recalls of all frames of `source`, ``(rows, ...)``; None if `stop` said so before the end.
+    """What the model recalls of the frames of `source`, ``(rows, ...)``; None if `stop` said so before the end.
 
     It is kept in memory: a few hundred numbers for each frame, in half precision if that is how they come.
 
     Args:
         show: told how many of how many frames have been looked at.
         team: who shares the work; each then has all of it.
+        rows: which frames, one after another; by default all. What is seen of a frame is the same to the last bit if
+            they begin at a multiple of `CHUNK`.
     """
     frames, team = cast(Frames, source), team or Team()
-    count = frames.rows
+    begin, count = (0, frames.rows) if rows is None else (rows.start, len(rows))
     found: dict[str, np.ndarray] = {}
     for turn in range(0, count, CHUNK * team.size):
         if any(team.told(float(stop()))):
@@ -60,7 +63,8 @@ def recall(
         idle = first >= count
         first = 0 if idle else first
         with torch.no_grad(), autocast(device, dtype):
-            recalled = model.recall(to_tensors(frames.frames(first, CHUNK), device))
+            some = frames.frames(begin + first, min(CHUNK, count - first))
+            recalled = model.recall(to_tensors(some, device))
         for name, values in recalled.items():
             kept = values if values.dtype == torch.float16 else values.float()
             array = found.setdefault(name, np.zeros((count, *kept.shape[1:]), kept.cpu().numpy().dtype))
