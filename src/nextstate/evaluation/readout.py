@@ -32,6 +32,7 @@ from nextstate.evaluation.store import cache_folder, content_key
 from nextstate.evaluation.suite import Suite, group_indices
 from nextstate.evaluation.uncertainty import ReadingError, open_dimensions
 from nextstate.modalities import Modality, modality, modality_from_dict
+from nextstate.models.descent import Descent
 from nextstate.models.light import halves
 from nextstate.models.protocol import WorldModelSpec
 from nextstate.worlds import WORLDS
@@ -235,10 +236,8 @@ def _fit(
     weight = ((1 - rate) / rate).sqrt()
     touch = frames.states.get("touch")
     pressed = None if touch is None else torch.from_numpy(touch.reshape(len(touch), -1).max(axis=1) > CONTACT_NEWTON)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / (0.1 * steps), 0.5 + 0.5 * math.cos(math.pi * step / steps))
-    )
+    weights = list(network.parameters())
+    descent = Descent(weights, RATE, decay=1e-3)
     network.train()
     pictures, vectors = _prepared(frames.states, spec)
     network.whiten(pictures[rng.integers(0, len(pictures), 256)].float())
@@ -250,11 +249,11 @@ def _fit(
         loss = loss + 0.3 * functional.binary_cross_entropy_with_logits(happening, events[rows], pos_weight=weight)
         if pressed is not None:
             loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(contact, pressed[rows].float())
-        optimiser.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        pace = min((step + 1) / (0.1 * steps), 0.5 + 0.5 * math.cos(math.pi * step / steps))
+        descent.step([weight.grad for weight in weights], pace)
         if progress:
             progress("readout", step + 1, steps)
 

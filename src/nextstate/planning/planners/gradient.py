@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nextstate.errors import PlanningError
+from nextstate.models.descent import Descent
 from nextstate.planning.planners.search import Search, check_counts
 from nextstate.planning.problem import Plan, Problem
 
@@ -32,7 +33,7 @@ class Gradient:
         noise = search.normal(problem.instants, self.candidates, *problem.shape)
         noise[:, 0] = 0
         commands = problem.bounded(search.start[:, None] + self.spread * noise).requires_grad_()
-        adam = torch.optim.Adam([commands], lr=self.rate)
+        adam = Descent([commands], self.rate)
         for _ in range(self.rounds):
             with torch.enable_grad():
                 costs = search.score(commands)
@@ -42,8 +43,7 @@ class Gradient:
                     )
                 sound = costs.isfinite()
                 (slope,) = torch.autograd.grad(costs[sound].sum(), commands)
-            commands.grad = torch.nan_to_num(slope, 0.0, 0.0, 0.0)
-            adam.step()
+            adam.step([torch.nan_to_num(slope, 0.0, 0.0, 0.0)])
             with torch.no_grad():
                 commands.copy_(problem.bounded(commands))
         with torch.no_grad():
