@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -192,17 +192,12 @@ def coach(fork: Fork, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
     def policy(world: World) -> np.ndarray:
         nonlocal plan, left
         if left == 0 or (not plan and world.miss(world.outcome(), wanted) > 1):
-            plan, left = _think(fork, Fork.state(_original(world)), goal, plan, rng).commands, EVERY
+            plan, left = _think(fork, Fork.state(cast("PushT", world).original), goal, plan, rng).commands, EVERY
         command, plan = (plan[0], plan[1:]) if plan else ((0.0, 0.0), [])
         left -= 1
         return np.asarray(command, np.float32)
 
     return policy
-
-
-def _original(world: World) -> Any:
-    adapter: PushT = world  # type: ignore[assignment]
-    return adapter.original
 
 
 def _think(
