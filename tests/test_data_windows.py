@@ -74,7 +74,7 @@ def test_windows_of_several_caches_are_those_of_each(one: list[int], other: list
     parts = [Windows(toy(lengths), 4, split) for lengths in (one, other)]
     # Arrays may end where the last episode that is asked for does.
     parts[0] = parts[0].over({"proprio": parts[0].arrays["proprio"][: parts[0].rows]})
-    both = joined(parts)
+    (both,) = joined(parts)
     assert len(both) == sum(len(part) for part in parts)
     batch = both.batch(step, 64)
     second = both.first_rows(step, 64) >= parts[0].rows
@@ -83,6 +83,14 @@ def test_windows_of_several_caches_are_those_of_each(one: list[int], other: list
         np.testing.assert_array_equal(number, number[:, :1] + np.arange(4))
         assert (episode == episode[:, :1]).all() and set(episode[:, 0]) <= set(part.episodes)
         np.testing.assert_array_equal(batch["action"][mine, :, 0], part.cache.starts[episode[:, 1:]] + number[:, :-1])
+
+
+def test_splits_that_are_joined_share_their_arrays_and_no_episode() -> None:
+    caches = [toy([8] * 30), toy([9] * 30)]
+    sides = [[Windows(cache, 4, split) for cache in caches] for split in ("train", "validation")]
+    train, validation = joined(*sides)
+    assert train.arrays["proprio"] is validation.arrays["proprio"]
+    assert sorted([*train.episodes, *validation.episodes]) == list(range(60))
 
 
 def test_datasets_of_other_bodies_are_not_joined() -> None:

@@ -71,3 +71,14 @@ def test_a_full_disk_costs_a_warning_and_no_second_look(once: Once, monkeypatch:
     with pytest.warns(UserWarning, match="not kept for another time: no room"):
         assert once(eye) == list(range(FRAMES))
     assert eye.rows == list(range(FRAMES))
+
+
+def test_what_was_seen_is_read_where_nothing_can_be_written(once: Once, monkeypatch: pytest.MonkeyPatch) -> None:
+    once(Eye())
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StorageError("read-only")
+
+    monkeypatch.setattr(looked, "exclusive", refuse)
+    second = Eye()
+    assert once(second) == list(range(FRAMES)) and second.rows == []

@@ -11,32 +11,33 @@ from nextstate.data.windows import Windows
 from nextstate.errors import DatasetError
 
 
-def joined(parts: Sequence[Windows]) -> Windows:
-    """Windows drawn uniformly from all that several give; which episodes are held out stays as it is in each.
+def joined(*splits: Sequence[Windows]) -> list[Windows]:
+    """For each split, windows drawn uniformly from all that several caches give; episodes stay in their splits.
 
-    What windows are drawn from is copied into memory, with the commands and nothing else of their caches: for what a
-    model saw, and not for pictures.
+    What windows are drawn from is copied into memory, once for all splits, with the commands and nothing else of their
+    caches: for what a model saw, and not for pictures.
 
     Args:
-        parts: of the same length, seed and arrays.
+        splits: windows of the same caches in the same order, of the same length, seed and arrays.
 
     Raises:
         DatasetError: for arrays of other names or shapes, or commands of another size.
     """
+    parts = splits[0]
     first = parts[0]
-    starts, lengths, episodes, tasks, rows = [], [], [], list[str](), 0
+    starts, lengths, commands, skipped, tasks, rows = [], [], [], list[int](), list[str](), 0
     for part in parts:
         _check_alike(first, part)
         cache, count = part.cache, len(next(iter(part.arrays.values())))
         # Where windows lie in the first episodes alone, arrays end with them.
         inside = cache.starts + cache.lengths <= count
-        episodes.append(part.episodes + len(tasks))
         starts.append(cache.starts[inside] + rows)
         lengths.append(cache.lengths[inside])
+        commands.append(cache.arrays["action"][:count])
+        skipped.append(len(tasks))
         tasks += cache.tasks[: int(inside.sum())]
         rows += count
     arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in first.arrays}
-    commands = [part.cache.arrays["action"][: len(next(iter(part.arrays.values())))] for part in parts]
     cache = replace(
         first.cache,
         starts=np.concatenate(starts),
@@ -46,7 +47,12 @@ def joined(parts: Sequence[Windows]) -> Windows:
         arrays={"action": np.concatenate(commands)},
         fingerprint=" ".join(part.cache.fingerprint for part in parts),
     )
-    return first.of_cache(cache, arrays, np.concatenate(episodes))
+
+    def of(split: Sequence[Windows]) -> Windows:
+        episodes = [part.episodes + before for part, before in zip(split, skipped, strict=True)]
+        return first.of_cache(cache, arrays, np.concatenate(episodes))
+
+    return [of(split) for split in splits]
 
 
 def _check_alike(one: Windows, other: Windows) -> None:

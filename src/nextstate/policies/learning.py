@@ -104,7 +104,8 @@ class Recollection:
         if len(parts) == 1:
             return parts[0]
         gist = {name: np.concatenate([part.gist[name] for part in parts]) for name in parts[0].gist}
-        return Recollection(model, joined([p.train for p in parts]), joined([p.validation for p in parts]), gist)
+        train, validation = joined([part.train for part in parts], [part.validation for part in parts])
+        return Recollection(model, train, validation, gist)
 
     @staticmethod
     def _of(

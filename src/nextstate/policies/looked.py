@@ -50,6 +50,10 @@ def looked_once(cache: Cache, model: StateModel, how: str, frames: int, look: Lo
             shutil.rmtree(unfinished, ignore_errors=True)
             return found
     except StorageError as error:
+        # What cannot be written to may hold what was seen before.
+        found = _kept(folder)
+        if found is not None:
+            return found
         warnings.warn(f"what is seen is not kept for another time: {error}", stacklevel=2)
         return pieces.all(frames, None)
 
@@ -71,13 +75,10 @@ class Pieces:
             rows = range(first, min(first + PIECE, frames))
             path = None if folder is None else folder / f"{first}.npz"
             found = None if path is None else _piece(path, len(rows))
-            if found is None:
-                found = dict(self.look(rows))
-                self.seen.append(found)
-                if path is not None:
-                    write_arrays(path, found)
-            else:
-                self.seen.append(found)
+            fresh = found is None
+            self.seen.append(dict(self.look(rows)) if found is None else found)
+            if fresh and path is not None:
+                write_arrays(path, self.seen[-1])
         return {name: np.concatenate([piece[name] for piece in self.seen]) for name in self.seen[0]}
 
 

@@ -79,7 +79,7 @@ class Fork:
 
     @staticmethod
     def state(original: Any) -> tuple[Any, ...]:
-        """Where disc and T of any original are and how they move."""
+        """Where disc and T of any original are and how they move, as `put` takes it."""
         disc, block = original.agent, original.block
         return (
             tuple(disc.position), tuple(disc.velocity), block.angle, tuple(block.position), tuple(block.velocity),
@@ -184,7 +184,13 @@ class Strokes:
 
 
 def coach(fork: Fork, wanted: np.ndarray, rng: np.random.Generator) -> Policy:
-    """Brings the T, and then the disc, to an outcome ``(5,)`` of `PushT`."""
+    """Brings the T, and then the disc, to an outcome.
+
+    Args:
+        fork: where pushes are tried; it may serve others too, since it is put there anew for each.
+        wanted: ``(5,)``, outcome of `PushT`: disc and T in pixels, the T's angle in radians.
+        rng: of variations.
+    """
     goal = tuple(float(value) for value in wanted)
     plan: list[Command] = []
     left = 0
