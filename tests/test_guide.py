@@ -97,7 +97,9 @@ def test_what_is_not_in_the_goal_does_not_matter(guide: Guide) -> None:
     state = {"places": torch.zeros(2, 2, 2), "codes": torch.zeros(2, 2, 4)}
     wanted = torch.tensor([[[0.1, 0.0], [0.0, 0.0]], [[0.1, 0.0], [0.7, -0.7]]])
     steps, commands = guide(state, wanted, torch.tensor([[1.0, 0.0]] * 2))
-    assert torch.equal(steps[0], steps[1]) and torch.equal(commands[0], commands[1])
+    # Rows of a batch that are shared among threads may differ in their last bits.
+    torch.testing.assert_close(steps[0], steps[1])
+    torch.testing.assert_close(commands[0], commands[1])
 
 
 def turned(seed: int) -> dict[str, Tensor]:
