@@ -9,15 +9,20 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nextstate.acting import Rate, attempt, difference, make_tasks
+from nextstate.acting.notes import Notes, marks, summary
 from nextstate.acting.tasks import reached
 from nextstate.acting.ways import WAYS, Fixed, Tools
 from nextstate.cli import main
 from nextstate.commands import act
-from nextstate.errors import PlanningError
+from nextstate.errors import PlanningError, SettingsError
+from nextstate.evaluation.oracle import Oracle
+from nextstate.planning import StateDistance, make_planner
+from nextstate.policies import Planned
 from nextstate.worlds import Snapshot, World, make_world
 from nextstate.worlds.base import HELD_OUT_SEED
 
@@ -63,6 +68,34 @@ def test_an_actor_that_breaks_is_a_failure_and_no_more(world: World) -> None:
     assert "ActionError" in trial.died and not trial.held and len(trial.actions) == 3
 
 
+def test_settings_with_which_nothing_can_be_planned_are_no_failed_trials(world: World) -> None:
+    task = make_tasks(world, 1)[0]
+    simulator, cost = Oracle(make_world("push", 32, ["rgb", "proprio"])), StateDistance("proprio", torch.zeros(1, 4))
+    with pytest.raises(PlanningError, match="blocks must fill"):
+        Planned(simulator, make_planner("icem"), cost, horizon=11, block=2)
+    steep = Planned(simulator, make_planner("gradient"), cost, horizon=2, block=1, every=1)
+    with pytest.raises(PlanningError, match="gives no gradient"):
+        attempt(world, steep, task)
+
+
+def test_rates_are_of_the_sets_that_are_asked_for(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "trials.jsonl", {})
+    for seed, held in ((100, True), (0, False)):
+        notes.add(("model", seed, 0), {"held": held, "touched": held, "died": "", "seconds": None})
+    assert summary(notes, "model", range(1))["strict"]["rate"] == 0 and summary(notes, "model")["strict"]["trials"] == 2
+
+
+def test_other_weights_are_other_trials(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    before = marks(tmp_path, ["guide"])
+    (tmp_path / "guide.safetensors").write_bytes(b"led")
+    after = marks(tmp_path, ["guide"])
+    assert set(before) == {"model"} and set(after) == {"model", "guide"} and before["model"] == after["model"]
+    Notes(tmp_path / "trials.jsonl", {"weights": before})
+    with pytest.raises(SettingsError, match="other settings"):
+        Notes(tmp_path / "trials.jsonl", {"weights": after})
+
+
 def test_a_world_without_goals_says_so() -> None:
     with pytest.raises(PlanningError, match="goal_within"):
         make_tasks(make_world("drop", size=32), 1)
@@ -104,7 +137,7 @@ def test_the_command_compares_goes_on_and_refuses_other_settings(
     capsys.readouterr()
     assert main([*options, "--horizon", "12"]) == 2
     assert "other settings" in capsys.readouterr().err
-    assert main([*options, "--ways", "wish"]) == 2
+    assert main([*options, "--ways", "wish"]) == 2 and main([*options, "--first", "-1"]) == 2
     capsys.readouterr()
     assert main([*options, "--margin", "3"]) == 2 and "margin" in capsys.readouterr().err, "icem stays with nothing"
 

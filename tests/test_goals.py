@@ -14,7 +14,7 @@ from nextstate.errors import PlanningError, StateError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
 from nextstate.evaluation.readout import Readout
 from nextstate.models.folders import SHIPPED
-from nextstate.planning import Future, goal_from, make_planner
+from nextstate.planning import Cost, Future, goal_from, make_planner
 from nextstate.policies import Actor, Memory, Planned
 from nextstate.worlds import World, make_world
 
@@ -102,8 +102,37 @@ def test_planning_closed_loop_gets_there(model: str) -> None:
         world.advance_action(actor.select_action(world.observe(), world.snapshot()))
     reached = world.observe()["proprio"][:2]
     assert np.linalg.norm(reached - target) < 0.03
+    with pytest.raises(StateError, match="nothing was planned"):
+        Planned(mind, make_planner("icem"), goal).confidence  # noqa: B018
     actor.reset()
     assert actor.found is None
+
+
+def test_plans_know_how_much_of_the_way_they_make() -> None:
+    world = make_world("push")
+    world.reset(seed=11)
+    mind = Oracle(world)
+    x, y = world.observe()["proprio"][:2]
+    sure = []
+    for far in (0.1, 0.4, 9.0):
+        goal = goal_from([f"proprio[0]={x - np.sign(x) * far},proprio[1]={y}"], mind.spec.modalities)
+        actor = Planned(mind, make_planner("icem", candidates=24, rounds=3, elites=4), goal, horizon=4, block=2)
+        actor.select_action(world.observe(), world.snapshot())
+        sure.append(actor.confidence)
+    assert 1 >= sure[0] > 0.9 > sure[1] > sure[2] >= 0 and sure[2] < 0.1, sure
+
+
+def test_an_instruction_is_a_goal_where_somebody_can_say_what_it_leads_to(world: World) -> None:
+    asked: list[str] = []
+
+    def said(text: str) -> Cost:
+        asked.append(text)
+        return goal_from(["proprio[0]=0.1"], world.state_spec)
+
+    goal_from(["push the red block left"], world.state_spec, said=said)
+    assert asked == ["push the red block left"]
+    with pytest.raises(PlanningError, match="a model that outlines things"):
+        goal_from(["push the red block left"], world.state_spec)
 
 
 def test_memory_holds_what_a_model_wants_and_refuses_what_it_lacks() -> None:

@@ -31,6 +31,7 @@ from nextstate.planning import (
     make_planner,
 )
 from nextstate.planning.planners.icem import coloured
+from nextstate.planning.planners.search import cheapest
 from nextstate.worlds import make_world
 
 EAST = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [0.0, 0.0]])
@@ -125,6 +126,17 @@ def test_costs_that_are_no_number_are_dropped_and_counted() -> None:
     assert plan.dropped > 0 and plan.cost.isfinite().all()
     with pytest.raises(PlanningError, match="every candidate"):
         planner("cem").plan(problem(torch.zeros(1, 2), cost=lambda future: broken(future) * torch.nan))
+
+
+def test_what_was_dropped_teaches_nothing_where_little_is_left() -> None:
+    costs = torch.tensor([[3.0, torch.inf, 1.0, torch.inf], [2.0, 4.0, 1.0, 3.0]])
+    assert cheapest(costs, 4).tolist() == [[2, 0, 2, 0], [2, 0, 3, 1]]
+    assert cheapest(costs, 2).tolist() == [[2, 0], [2, 0]]
+
+
+def test_looking_farther_than_a_model_learned_to_is_said() -> None:
+    with pytest.warns(UserWarning, match="9 steps are looked ahead, and point learned to foresee 8"):
+        problem(torch.zeros(1, 2), horizon=9)
 
 
 def test_costs_add_up_and_only_what_matters_counts() -> None:

@@ -52,8 +52,8 @@ class Recipe:
     looks: bool = False
 
 
-POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15")
-TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7", "--horizon", "25")
+POSED = ("--goal", "posture", "--planner", "gradient", "--last", "0.5", "--horizon", "15", "--block", "1")
+TIMED = ("--goal", "time", "--near", "15", "--planner", "guided", "--last", "0.7", "--horizon", "25", "--block", "1")
 PUSHED = ("--goal", "time", "--near", "60", "--planner", "guided", "--horizon", "16", "--candidates", "60")
 RECIPES = {
     "tworoom": Recipe(400, TIMED, lewm=True),

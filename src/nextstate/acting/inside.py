@@ -72,7 +72,7 @@ def worth_inside(tools: Tools, task: Task, decide: Decide, steps: int) -> float:
     belief = eye.observe(task.instant.history(eye.spec.context, list(eye.spec.modalities)))
     for step in range(0, steps, tools.every):
         state: State = {name: belief.tensors[name].float() for name in eye.state}
-        commands = decide(state, step).commands[:, : tools.every].clamp(-1, 1)
+        commands = decide(state, step).commands[:, : min(tools.every, steps - step)].clamp(-1, 1)
         span = eye.imagine(belief, commands)
         belief = span.map(lambda tensor: tensor[:, -1])
     goal = things_goal(tools, task)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nextstate.acting.rates import Rate
 from nextstate.data.storage import naming_full_disk, write_bytes
 from nextstate.errors import SettingsError
+from nextstate.models.folders import checksum
 
 
 class Notes:
@@ -51,9 +52,15 @@ class Notes:
             file.write(json.dumps(self.found[key]) + "\n")
 
 
-def summary(notes: Notes, way: str) -> dict[str, Any]:
-    """Rates of one way over all its trials."""
-    rows = [row for row in notes.found.values() if row["way"] == way]
+def marks(folder: Path, heads: Iterable[str] = ()) -> dict[str, str]:
+    """By which weights of a folder are told from others: the model's, and those of heads beside it that are there."""
+    files = {name: folder / f"{name}.safetensors" for name in ("model", *sorted(heads))}
+    return {name: checksum(path)[:12] for name, path in files.items() if path.is_file()}
+
+
+def summary(notes: Notes, way: str, seeds: Collection[int] | None = None) -> dict[str, Any]:
+    """Rates of one way over its trials, of some sets of tasks alone or of all."""
+    rows = [r for r in notes.found.values() if r["way"] == way and (seeds is None or r["seed"] in seeds)]
     surprises = [row["surprise"] for row in rows if row.get("surprise") is not None]
     return {
         "strict": Rate.of(row["held"] for row in rows).to_dict(),

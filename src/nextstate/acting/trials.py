@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 
 from nextstate.acting.tasks import Task
+from nextstate.errors import CheckpointError, PlanningError, UnknownNameError
 from nextstate.policies.protocol import Actor
 from nextstate.worlds import World
+
+UNUSABLE = (PlanningError, CheckpointError, UnknownNameError)
+"""Errors that say of a first decision that no other could be made either: not a failed trial, but unusable settings."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
 
     Args:
         world: is brought to the task's start.
+
+    Raises:
+        PlanningError, CheckpointError, UnknownNameError: at the first decision, for settings with which none is made.
     """
     assert task.instant.snapshot is not None
     world.restore(task.instant.snapshot)
@@ -66,7 +73,7 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
     recall = getattr(actor, "recall", None)
     if recall is not None:
         recall(task.instant)
-    misses, actions, seconds = [world.miss(world.outcome(), task.wanted)], [], []
+    misses, actions, seconds = [world.miss(world.outcome(), task.wanted)], list[np.ndarray](), list[float]()
     died = ""
     now = world.observe()
     for _ in range(steps):
@@ -77,7 +84,10 @@ def attempt(world: World, actor: Actor, task: Task, steps: int = 50) -> Trial:
                 seconds.append(time.perf_counter() - began)
             world.advance_action(action)
             now = world.observe()
-        except Exception as error:  # One broken episode is a failure of that episode, not of the study.
+        except Exception as error:
+            if not actions and isinstance(error, UNUSABLE):
+                raise
+            # One broken episode is a failure of that episode, not of the study.
             died = f"{type(error).__name__}: {error}"
             break
         actions.append(action)

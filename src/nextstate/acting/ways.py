@@ -189,9 +189,11 @@ def leaping(tools: Tools, task: Task) -> Actor:
     cost: Cost
     if tools.goal == "posture":
         cost = posed_goal(tools, task)
-    else:
+    elif tools.goal in ("time", "view"):
         goal = replace(seen_goal(tools, task), eye=model)
         cost = TimeToGo(tools.guide(), goal, tools.near) if tools.goal == "time" else goal
+    else:
+        raise PlanningError(f"leaps imagine no pictures, so they cannot be led by {tools.goal}; give time or view.")
     leaps = max(int(tools.settings.get("horizon", 5 * STRIDE)) // STRIDE, 1)
     settings = {"horizon": leaps, "block": 1, "every": 1, "last": tools.settings.get("last", 1.0)}
     planned = Planned(model, tools.planner, cost, seed=task.seed, **settings)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,10 +81,11 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
 
     from nextstate.acting.contest import contest
-    from nextstate.acting.notes import Notes
+    from nextstate.acting.notes import Notes, marks
     from nextstate.commands.find import find_model, model_size
     from nextstate.commands.progress import bar
     from nextstate.data.storage import write_json
+    from nextstate.models.folders import folder_of
     from nextstate.provenance import provenance
     from nextstate.training.precision import settle_threads
     from nextstate.worlds import make_world
@@ -93,7 +94,8 @@ def main(argv: list[str]) -> int:
     name = config.model or config.world
     world = make_world(config.world, size=model_size(name))
     tools = make_tools(config, find_model(name, world), world)
-    notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
+    weights = marks(folder_of(name), tools.heads)
+    notes = Notes(config.out.with_suffix(".jsonl"), {**settings_of(config), "weights": weights})
     seeds = range(config.first, config.first + config.seeds)
     if config.protocol != "published":
         with bar("acting", "trials") as progress:
@@ -103,9 +105,9 @@ def main(argv: list[str]) -> int:
             contest(
                 world, tools, config.ways, notes, config.tasks, seeds, config.steps, config.ahead, progress, LOOSE, True
             )
-    rows = {way: row_of(notes, way, config.protocol) for way in config.ways}
+    rows = {way: row_of(notes, way, config.protocol, seeds) for way in config.ways}
     found = {"settings": settings_of(config), "ways": rows}
-    if {"model", "oracle"} <= set(rows):
+    if {"model", "oracle"} <= set(rows) and config.protocol != "published":
         found["planning_gap"] = gap(rows)
     write_json(config.out, {**provenance(f"nextstate act {shlex.join(argv)}"), **found})
     Console(highlight=False).print(table(config.world, rows))
@@ -120,13 +122,18 @@ LOOSE = "{}, published".format
 """Under which name trials of the published protocol are noted: their tasks are others."""
 
 
-def row_of(notes: Notes, way: str, protocol: str) -> dict[str, Any]:
-    """What one way came to. Without tasks of the published protocol, how often goals of the strict one were touched."""
+def row_of(notes: Notes, way: str, protocol: str, seeds: Collection[int] | None = None) -> dict[str, Any]:
+    """What one way came to. Without tasks of the published protocol, how often goals of the strict one were touched.
+
+    With those alone there is no strict rate: some of them are solved at their start.
+    """
     from nextstate.acting.notes import summary
 
-    row = summary(notes, way if protocol != "published" else LOOSE(way))
+    row = summary(notes, way if protocol != "published" else LOOSE(way), seeds)
     if protocol == "both":
-        row["published"] = summary(notes, LOOSE(way))["published"]
+        row["published"] = summary(notes, LOOSE(way), seeds)["published"]
+    elif protocol == "published":
+        row["strict"] = None
     return row
 
 
@@ -181,11 +188,14 @@ def table(world: str, rows: Mapping[str, Mapping[str, Any]]) -> Any:
     """What is printed at the end."""
     from rich.table import Table
 
-    shown = Table("way", "strict", "95 %", "as published", "ms a decision", title=f"{world}: goals reached")
+    died = any(row.get("died") for row in rows.values())
+    names = ("way", "strict", "95 %", "as published", "ms a decision", *(["ended by an error"] if died else []))
+    shown = Table(*names, title=f"{world}: goals reached")
     for way, row in rows.items():
-        low, high = row["strict"]["interval"]
-        strict, published = row["strict"]["rate"], row["published"]["rate"]
-        shown.add_row(way, f"{strict:.0%}", f"{low:.0%}-{high:.0%}", f"{published:.0%}", f"{row['milliseconds']:g}")
+        strict = row["strict"]
+        told = [f"{strict['rate']:.0%}", "{:.0%}-{:.0%}".format(*strict["interval"])] if strict else ["", ""]
+        last = [f"{row.get('died', 0)}"] if died else []
+        shown.add_row(way, *told, f"{row['published']['rate']:.0%}", f"{row['milliseconds']:g}", *last)
     return shown
 
 
@@ -207,6 +217,8 @@ def check(config: Config) -> None:
     for name in ("tasks", "seeds", "steps", "ahead", "candidates"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
+    if config.first < 0:
+        raise SettingsError(f"--first {config.first}: sets of tasks are counted from 0.")
 
 
 WAYS = (

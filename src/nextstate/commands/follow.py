@@ -296,11 +296,14 @@ def check(config: Config) -> None:
     from nextstate.errors import SettingsError, UnknownNameError
 
     for way in config.ways:
-        whole, _, lesion = way.partition("@")
+        whole = way.partition("@")[0]
         if "=" not in way and whole not in (*PLAIN, *ON_BELIEFS):
             raise UnknownNameError("way to follow", whole, (*PLAIN, *ON_BELIEFS, "NAME=FOLDER"))
+        lesion = way.rpartition("@")[2] if "@" in way else ""
         if lesion and lesion not in LESIONS:
             raise UnknownNameError("lesion", lesion, LESIONS)
+        if lesion == "language" and "=" not in way:
+            raise SettingsError(f"--ways {way}: only a rival (NAME=FOLDER@language) has a language model to lose.")
     for condition in config.conditions:
         if condition not in CONDITIONS:
             raise UnknownNameError("condition", condition, CONDITIONS)
@@ -311,3 +314,5 @@ def check(config: Config) -> None:
     for name in ("tasks", "seeds", "steps", "every"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
+    if config.first < 0 or not config.minutes > 0:
+        raise SettingsError("--first must be at least 0, and --minutes above 0.")

@@ -56,6 +56,7 @@ def measure_cell(design: Design, cell: Cell, data: Path, config: Config) -> None
 
 def _train(design: Design, cell: Cell, data: Path, config: Config) -> None:
     from nextstate.commands import pretrain
+    from nextstate.errors import DivergenceError
     from nextstate.studies import grid, objective
 
     run = grid.path_of(config.out, cell).parent / "run"
@@ -66,7 +67,10 @@ def _train(design: Design, cell: Cell, data: Path, config: Config) -> None:
         command += ["--minutes", f"{design.minutes:g}"]
     else:
         twin = objective.Cell(objective.REFERENCE, cell.world, cell.seed)
-        known = (grid.found(config.out, twin) or {}).get("cost", {}).get("operations")
+        reference = grid.found(config.out, twin) or {}
+        if reference.get("state") == "diverged":
+            raise DivergenceError(f"{twin.name} diverged, so there is no number of operations to be equal to.")
+        known = reference.get("cost", {}).get("operations")
         made = known or operations(grid.path_of(config.out, twin).parent / "run")
         command += ["--steps", str(steps_for(made, cell.arm, run, data, config.preset))]
     if pretrain.main(command) == 130:

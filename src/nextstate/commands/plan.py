@@ -29,7 +29,7 @@ class Config:
 
     goal: tuple[str, ...]
     """What is wanted, all of it: a picture (goal.png), readings (proprio[0]=0.1,proprio[1]=-0.2; touch[3]=2), outcomes
-    (red_x=0.2,red_y=0), or events (toppled, "not spilled")."""
+    (red_x=0.2,red_y=0), events (toppled, "not spilled"), or an instruction ("push the red block left")."""
     world: str = "push"
     """Which world; `nextstate worlds` lists them."""
     model: str = ""
@@ -90,7 +90,9 @@ def main(argv: list[str]) -> int:
     world.reset(seed=config.seed)
     before = policy_named(world, config.before, config.seed)
     instant = reach(world, config.seed, config.step, before, model.spec.context)
-    goal = goal_from(config.goal, model.spec.modalities, readout, seen_by(name, model, instant))
+    goal = goal_from(
+        config.goal, model.spec.modalities, readout, seen_by(name, model, instant), said_to(name, model, instant)
+    )
     config, reserve = settled(config, goal)
     actor = Planned(
         model,
@@ -118,6 +120,7 @@ def main(argv: list[str]) -> int:
         "actions": np.round(done["actions"], 4).tolist(),
         "cost": done["costs"],
         "expected_cost": done["expected"],
+        "confidence": [round(value, 4) for value in done["confidence"]],
         "milliseconds_per_decision": round(1000 * float(np.median(done["seconds"])), 1),
         "events": {e: bool(on) for e, on in zip(world.events, done["events"][-1], strict=True)},
     }
@@ -127,6 +130,10 @@ def main(argv: list[str]) -> int:
         tree, belief, snapshot = done["thoughts"][0]
         show_thoughts(tree, belief, snapshot, world, model, readout, title, config.out.with_name("thoughts.html"))
     print(f"cost {done['costs'][0]:.4f} at first, {done['costs'][-1]:.4f} after {config.steps} steps")
+    sure = done["confidence"]
+    print(f"plans expected to save {max(sure):.0%} of what was left at best, the last one {sure[-1]:.0%}")
+    if max(sure) < HOPELESS:
+        print("no plan came nearer to the goal: it may be out of reach, or beyond the horizon.")
     print(f"{record['milliseconds_per_decision']} ms per decision ({config.planner}, {model.spec.name})")
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
@@ -145,6 +152,15 @@ def seen_by(name: str, model: WorldModel, instant: Instant) -> Callable[[Tensor]
         return None
     now = {kind: torch.from_numpy(instant.now(kind).copy())[None] for kind in model.images}
     return lambda picture: led(folder_of(name), SeenDistance.of(model, {"rgb": picture}, now))
+
+
+def said_to(name: str, model: WorldModel, instant: Instant) -> Callable[[str], Cost] | None:
+    """How a goal in words costs: as far as it is from where they lead in the imagination of a model with things."""
+    from nextstate.models.folders import folder_of
+    from nextstate.models.world_model import StateModel
+    from nextstate.policies.loading import meant
+
+    return (lambda text: meant(folder_of(name), model, instant, text)) if isinstance(model, StateModel) else None
 
 
 def settled(config: Config, goal: Cost) -> tuple[Config, dict[str, float]]:
@@ -177,12 +193,16 @@ def check(config: Config) -> None:
     if config.planner == "categorical":
         raise SettingsError("--planner categorical chooses from a list, and these worlds take any command; use icem.")
     limits = {"steps": (1, 1000), "scale": (1, 16), "step": (0, 10_000), "candidates": (1, 100_000)}
+    limits |= {"seed": (0, 2**63 - 1), "every": (1, 1000)}
     for name, (low, high) in limits.items():
         if not low <= getattr(config, name) <= high:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number from {low} to {high}.")
 
 
-KEPT = ("actions", "outcomes", "events", "costs", "expected", "seconds", "thoughts")
+HOPELESS = 0.05
+"""Share of the first cost that is to be saved by the best of all plans, or the goal is called out of reach."""
+
+KEPT = ("actions", "outcomes", "events", "costs", "expected", "seconds", "confidence", "thoughts")
 """What is noted of an episode, apart from states."""
 
 
@@ -209,6 +229,7 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
             action = actor.select_action(now, world.snapshot())
             if planning:
                 rows["seconds"].append(time.perf_counter() - began)
+                rows["confidence"].append(actor.confidence)
                 if trees := actor.thoughts:
                     rows["thoughts"].append((trees[0], actor.belief, world.snapshot()))
             expected = actor.expected(names)
@@ -226,7 +247,7 @@ def act(world: World, actor: Planned, instant: Instant, steps: int) -> dict[str,
     stacked: dict[str, Any] = {n: np.stack(rows[n]) for n in ("actions", "outcomes", "events")}
     return {
         **stacked,
-        **{n: rows[n] for n in ("costs", "expected", "seconds", "thoughts")},
+        **{n: rows[n] for n in ("costs", "expected", "seconds", "confidence", "thoughts")},
         "states": {n: np.stack(v) for n, v in states.items()},
         "imagined": {n: np.stack(v) for n, v in imagined.items()},
     }

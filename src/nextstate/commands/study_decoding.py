@@ -44,6 +44,8 @@ class Config:
     """Planner of the decoder planner."""
     candidates: int = 32
     """Futures imagined in each round."""
+    descend: int = 5
+    """Decoder proposals: steps down the gradient from the best, in the model."""
     horizon: int = 10
     """Steps looked ahead."""
     near: float = 60.0
@@ -59,12 +61,13 @@ def run(argv: list[str]) -> int:
 
     config = tyro.cli(Config, prog="nextstate study decoding", args=argv)
     check(config)
-    from nextstate.acting.notes import Notes
+    from nextstate.acting.notes import Notes, marks
     from nextstate.acting.ways import Tools
     from nextstate.commands.find import find_model, model_size
     from nextstate.commands.progress import bar, one_bar_at_a_time
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.evaluation.oracle import Oracle
+    from nextstate.models.folders import folder_of
     from nextstate.planning import make_planner
     from nextstate.policies.learning import Recollection
     from nextstate.provenance import provenance
@@ -86,6 +89,7 @@ def run(argv: list[str]) -> int:
         near=config.near,
         settings=settings,
         candidates=config.candidates,
+        descend=config.descend,
     )
     design = decoding.Design(
         config.decoders,
@@ -100,7 +104,8 @@ def run(argv: list[str]) -> int:
     # Which decoders take part, and in how many sets of tasks, decides no trial.
     free = ("out", "decoders", "seeds")
     kept = {n: str(v) if isinstance(v, Path) else v for n, v in asdict(config).items() if n not in free}
-    notes = Notes(config.out / "trials.jsonl", kept)
+    weights = marks(folder_of(config.model or config.world))
+    notes = Notes(config.out / "trials.jsonl", {**kept, "weights": weights})
     with bar("looking", "frames") as progress:
         seen = Recollection.of(model, config.data, config.seed, progress)
     with ExitStack() as stack:
@@ -133,3 +138,5 @@ def check(config: Config) -> None:
     for name in ("tasks", "seeds", "steps", "ahead", "candidates"):
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
+    if not config.minutes > 0 or config.descend < 0:
+        raise SettingsError("--minutes must be above 0, and --descend at least 0.")

@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
 
     config = tyro.cli(Config, prog="nextstate study honesty", args=argv)
     check(config)
-    from nextstate.acting.notes import Notes
+    from nextstate.acting.notes import Notes, marks
     from nextstate.acting.ways import Tools
     from nextstate.commands.find import find_model, model_size
     from nextstate.commands.progress import one_bar_at_a_time
@@ -81,7 +81,8 @@ def run(argv: list[str]) -> int:
     counts = sorted(config.candidates)
     design = honesty.Design(counts, config.tasks, config.trials, config.oracle, seeds, config.steps, config.ahead)
     kept = {n: v for n, v in asdict(config).items() if n not in ("out", "tasks", "trials", "oracle", "seeds", "first")}
-    notes = Notes(config.out / "trials.jsonl", kept)
+    weights = marks(folder_of(name), [Guide.name])
+    notes = Notes(config.out / "trials.jsonl", {**kept, "weights": weights})
     with ExitStack() as stack:
         honesty.run(design, world, tools, notes, one_bar_at_a_time(stack))
     found = honesty.conclude(design, notes)

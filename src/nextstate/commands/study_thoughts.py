@@ -121,7 +121,7 @@ def check(config: Config) -> None:
     """Raises `SettingsError` or `UnknownNameError` for options that cannot be used."""
     from nextstate.acting.puzzles import PUZZLES
     from nextstate.errors import SettingsError, UnknownNameError
-    from nextstate.studies.thoughts import WAYS
+    from nextstate.studies.thoughts import WAYS, check_changes
 
     for kind, given, known in (("puzzle", config.puzzles, tuple(PUZZLES)), ("way to plan", config.ways, WAYS)):
         for name in given:
@@ -133,7 +133,9 @@ def check(config: Config) -> None:
         if getattr(config, name) < 1:
             raise SettingsError(f"--{name} {getattr(config, name)}: give a whole number above 0.")
     try:
-        if not isinstance(json.loads(config.change), dict):
+        changed = json.loads(config.change)
+        if not isinstance(changed, dict):
             raise ValueError("no object")
     except ValueError as error:
         raise SettingsError(f"--change {config.change!r} is no JSON object ({error}).") from error
+    check_changes(changed)

@@ -78,7 +78,7 @@ class Oracle:
         done = belief.tensors["step"].tolist()
         futures = [
             old.then(step, new)
-            for old, step, new in zip(belief.handles["future"], done, actions.cpu().numpy(), strict=True)
+            for old, step, new in zip(belief.handles["future"], done, actions.detach().cpu().numpy(), strict=True)
         ]
         steps = belief.tensors["step"][:, None] + torch.arange(1, actions.shape[1] + 1)
         return Beliefs({"step": steps}, {"future": futures})

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nextstate.actions.text import split_words
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.readout import Reading, Readout
 from nextstate.modalities import StateSpec
@@ -78,33 +79,46 @@ def goal_from(
     spec: StateSpec,
     readout: Readout | None = None,
     pictured: Callable[[Tensor], Cost] | None = None,
+    said: Callable[[str], Cost] | None = None,
 ) -> Cost:
     """The cost that several goals in words or files ask for together.
 
     Args:
         texts: each a picture (``goal.png``), readings (``proprio[0]=0.1,proprio[1]=-0.2``), outcomes
-            (``red_x=0.2,red_y=0``), or an event (``toppled``, ``not spilled``).
+            (``red_x=0.2,red_y=0``), an event (``toppled``, ``not spilled``), or an instruction of several words.
         spec: modalities that the model foresees.
         readout: reads outcomes and events; without one they cannot be goals.
         pictured: from a picture ``(1, h, w, 3)`` to a cost; pixels are compared by default.
+        said: from an instruction to a cost; without it nothing can be asked for in words.
 
     Raises:
         PlanningError: for a goal that cannot be read. UnknownNameError: for names that nothing has.
     """
     if not texts:
         raise PlanningError("no goal; give a picture, readings such as proprio[0]=0.1, or an event.")
-    parts = [_one(text.strip(), spec, readout, pictured or PictureDistance) for text in texts]
+    parts = [_one(text.strip(), spec, readout, pictured or PictureDistance, said) for text in texts]
     return parts[0] if len(parts) == 1 else Sum([(cost, 1.0) for cost in parts])
 
 
-def _one(text: str, spec: StateSpec, readout: Readout | None, pictured: Callable[[Tensor], Cost]) -> Cost:
+def _one(
+    text: str,
+    spec: StateSpec,
+    readout: Readout | None,
+    pictured: Callable[[Tensor], Cost],
+    said: Callable[[str], Cost] | None,
+) -> Cost:
     if text.lower().endswith((".png", ".jpg", ".jpeg", ".webp")):
         return pictured(_picture(Path(text), spec))
     if "=" in text:
         return _values(text, spec, readout)
     found = EVENT.fullmatch(text)
     if found is None:
-        raise PlanningError(f"goal {text!r} is neither a picture, nor readings with =, nor an event.")
+        if said is not None and len(split_words(text)) > 1:
+            return said(text)
+        raise PlanningError(
+            f"goal {text!r} is neither a picture, nor readings with =, nor an event; and for an instruction it takes "
+            "several words, and a model that outlines things."
+        )
     able = _needed(readout, text)
     if found["name"] not in able.world.events:
         raise UnknownNameError("event", found["name"], able.world.events)

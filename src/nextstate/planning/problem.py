@@ -101,22 +101,8 @@ class Problem:
     count: Count = field(default_factory=Count)
 
     def __post_init__(self) -> None:
-        if self.horizon < 1 or self.block < 1 or self.horizon % self.block:
-            raise PlanningError(
-                f"a horizon of {self.horizon} steps in blocks of {self.block}: both must be at least 1, and blocks "
-                "must fill the horizon."
-            )
-        if self.stride < 1 or self.horizon % self.stride:
-            raise PlanningError(f"stride {self.stride}: it must be at least 1 and divide the horizon, {self.horizon}.")
-        if not 0 <= self.last <= 1 or self.caution < 0 or self.samples < 0 or self.chunk < 1:
-            raise PlanningError(
-                f"last {self.last} must lie in [0, 1], caution {self.caution} and samples {self.samples} at least 0, "
-                f"chunk {self.chunk} at least 1."
-            )
-        if self.caution and self.samples < 2:
-            raise PlanningError("caution compares sampled futures; ask for at least 2 samples.")
-        if self.samples and not self.model.spec.stochastic:
-            raise PlanningError(f"{self.model.spec.name} knows only one future; plan with samples = 0.")
+        settings = (self.horizon, self.block, self.stride, self.last, self.caution, self.samples, self.chunk)
+        check_settings(self.model, *settings)
         if bool((self.lower >= self.upper).any()):
             raise PlanningError(f"bounds {self.lower.tolist()} to {self.upper.tolist()} leave no room for a command.")
 
@@ -170,8 +156,16 @@ class Problem:
         return self._sound(self._summed(costs))
 
     def _sound(self, costs: Tensor) -> Tensor:
-        sound = costs.isfinite()
         self.count.imagined += costs.numel()
+        return self.sound(costs)
+
+    def sound(self, costs: Tensor) -> Tensor:
+        """Costs ``(B, K)`` with those infinite that are not numbers, which are counted as dropped, with a warning.
+
+        Raises:
+            PlanningError: as `evaluate`.
+        """
+        sound = costs.isfinite()
         if not bool(sound.all()):
             if not bool(sound.any(dim=1).all()):
                 raise PlanningError(
@@ -197,6 +191,45 @@ class Problem:
 
     def _summed(self, costs: Tensor) -> Tensor:
         return (1 - self.last) * costs.mean(dim=-1) + self.last * costs[..., -1]
+
+
+def check_settings(
+    model: WorldModel,
+    horizon: int,
+    block: int = 1,
+    stride: int = 1,
+    last: float = 0.0,
+    caution: float = 0.0,
+    samples: int = 0,
+    chunk: int = 1024,
+) -> None:
+    """Warns of a horizon beyond what the model learned to foresee.
+
+    Raises:
+        PlanningError: for settings of a `Problem` that cannot be used.
+    """
+    if horizon < 1 or block < 1 or horizon % block:
+        raise PlanningError(
+            f"a horizon of {horizon} steps in blocks of {block}: both must be at least 1, and blocks must fill the "
+            "horizon."
+        )
+    if stride < 1 or horizon % stride:
+        raise PlanningError(f"stride {stride}: it must be at least 1 and divide the horizon, {horizon}.")
+    if not 0 <= last <= 1 or caution < 0 or samples < 0 or chunk < 1:
+        raise PlanningError(
+            f"last {last} must lie in [0, 1], caution {caution} and samples {samples} at least 0, chunk {chunk} at "
+            "least 1."
+        )
+    if caution and samples < 2:
+        raise PlanningError("caution compares sampled futures; ask for at least 2 samples.")
+    if samples and not model.spec.stochastic:
+        raise PlanningError(f"{model.spec.name} knows only one future; plan with samples = 0.")
+    if horizon > model.spec.horizon:
+        warnings.warn(
+            f"{horizon} steps are looked ahead, and {model.spec.name} learned to foresee {model.spec.horizon}; what "
+            "it says of later ones is less sure.",
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nextstate.actions.text import check_said
 from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape
 from nextstate.models.language.expert import Expert
 from nextstate.models.language.words import split
@@ -35,8 +36,11 @@ WIDE = 8.0
 
 
 def told(text: str) -> np.ndarray:
-    """Which words and pairs of neighbouring words occur in a text, ``(256,)`` of 0 and 1."""
-    words = split(text)
+    """Which words and pairs of neighbouring words occur in a text, ``(256,)`` of 0 and 1.
+
+    Raises `InstructionError` where nothing is said.
+    """
+    words = split(check_said(text, "push the red block left"))
     row = np.zeros(BUCKETS, np.float32)
     for piece in (*words, *(" ".join(pair) for pair in pairwise(words))):
         row[zlib.crc32(piece.encode()) % BUCKETS] = 1.0

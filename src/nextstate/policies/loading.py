@@ -11,23 +11,32 @@ import numpy as np
 import torch
 
 from nextstate.errors import PlanningError, UnknownNameError
+from nextstate.imagination import Instant
+from nextstate.imagination.saying import say
+from nextstate.models.director import Director
 from nextstate.models.folders import folder_of
-from nextstate.models.language import Vla
+from nextstate.models.heads import LOOKS
+from nextstate.models.language import Cloner, Vla
 from nextstate.models.pretrained import from_pretrained
+from nextstate.models.vision import presence
 from nextstate.models.world_model import StateModel
 from nextstate.planning import Cost, Guide, Planner, SeenDistance, TimeToGo, make_planner
+from nextstate.planning.costs import look
 from nextstate.planning.planners import PLANNERS
 from nextstate.policies.following import Following
 from nextstate.policies.heeding import Heeding, heeding
 from nextstate.policies.inverse import Inverse
 from nextstate.policies.joint import Joint
 from nextstate.policies.learning import HEADS
-from nextstate.policies.looking import Looking, cloning, inverting, jointly
+from nextstate.policies.looking import Looking, cloning, directing, inverting, jointly
 from nextstate.policies.planned import Planned
 from nextstate.policies.protocol import Actor
 
 EVERY = 2
 """Commands done of each decision."""
+
+AHEAD = 40
+"""Steps after which what an instruction asks for is done, as imagined: four seconds."""
 
 
 def load(
@@ -52,7 +61,8 @@ def load(
         seed: of whatever is drawn.
         now: an observation of the present, from which what the goal lacks is filled in, see `filled_in`.
         body: whether the body must be where it is in the goal too; else it may be anywhere.
-        instruction: in words, instead of a goal, for the language-first rival and for models with a head `heeding`.
+        instruction: in words, instead of a goal, for the language-first rival, for plain cloning, and for models with
+            a head `director` (those that come along have one) or `heeding`.
 
     Raises:
         InstructionError: for an instruction that cannot be followed.
@@ -67,7 +77,7 @@ def load(
     if instruction is not None:
         return _instructed(folder, eye, instruction, seed)
     assert goal is not None
-    if isinstance(eye, Vla):
+    if isinstance(eye, (Vla, Cloner)):
         raise PlanningError(f"{eye.spec.name} follows words and sees no goals; give an instruction.")
     seen = SeenDistance.of(eye, _batch(goal), None if now is None else _batch(now))
     assert isinstance(eye, StateModel)
@@ -76,9 +86,11 @@ def load(
     return DECODERS[decoder](folder, eye, seen, seed)
 
 
-def _instructed(folder: Path, model: Vla | StateModel, instruction: str, seed: int) -> Actor:
-    if isinstance(model, Vla):
+def _instructed(folder: Path, model: Vla | Cloner | StateModel, instruction: str, seed: int) -> Actor:
+    if isinstance(model, (Vla, Cloner)):
         return Following(model, instruction, EVERY, seed)
+    if not (folder / Heeding.file()).is_file():
+        return Looking(model, directing(model, Director.load(folder), instruction, EVERY), EVERY)
     return Looking(model, heeding(Heeding.load(folder), instruction, seed), EVERY)
 
 
@@ -95,6 +107,19 @@ def led(folder: Path, seen: SeenDistance) -> Cost:
     if not (folder / Guide.file()).is_file():
         return seen
     return TimeToGo.led_by(Guide.load(folder), seen)
+
+
+def meant(folder: Path, eye: StateModel, instant: Instant, instruction: str) -> Cost:
+    """The cost that leads to where things end up in imagination when an instruction is acted out there.
+
+    Raises:
+        InstructionError: for an instruction that is empty, or of which no word is known.
+        CheckpointError: for a model without a director, or with one that is damaged.
+    """
+    ends = say(eye, Director.load(folder), instant, [instruction], AHEAD)[0].map(lambda tensor: tensor[:, -1])
+    seen = look(eye, {name: torch.from_numpy(instant.now(name).copy())[None] for name in eye.spec.modalities})
+    looks = {name: ends.tensors[name].float() for name in LOOKS}
+    return led(folder, SeenDistance(eye, ends.tensors["places"].float(), presence(seen["areas"]), looks=looks))
 
 
 def planner_by(name: str, folder: Path, **settings: Any) -> Planner:

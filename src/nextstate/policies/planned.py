@@ -13,6 +13,7 @@ from nextstate.imagination import Instant
 from nextstate.imagination.thoughts import ThoughtTree
 from nextstate.models.protocol import Beliefs, States, WorldModel
 from nextstate.planning import Cost, Future, Plan, Planner, Problem, TimeToGo
+from nextstate.planning.problem import check_settings
 from nextstate.policies.memory import Memory
 from nextstate.worlds import Snapshot
 
@@ -53,6 +54,7 @@ class Planned:
         self.model, self.planner, self.cost = model, planner, cost
         self.horizon, self.block, self.every, self.seed = horizon, block, every, seed
         self.options = {"stride": stride, "last": last, "caution": caution, "samples": samples}
+        check_settings(model, horizon, block, **self.options)  # type: ignore[arg-type]
         self.reset()
 
     def reset(self) -> None:
@@ -83,6 +85,19 @@ class Planned:
         with torch.no_grad():
             future = Future(self.model, Beliefs(), Beliefs(), torch.zeros(1).long(), known)
             return float(self.cost(future)[0, 0])
+
+    @property
+    def confidence(self) -> float:
+        """Share of what the present costs that the last plan expects to save by its end: 1 where it gets to the goal,
+        0 where it comes no nearer, as towards a goal that cannot be reached."""
+        if self.found is None or self.belief is None:
+            raise StateError("nothing was planned yet; ask for an action first.")
+        one = torch.zeros(1).long()
+        with torch.no_grad():
+            now = self.belief.map(lambda tensor: tensor[:, None])
+            end = self.model.imagine(self.belief, self.found.actions).steps([self.found.actions.shape[1] - 1])
+            before, after = (float(self.cost(Future(self.model, self.belief, b, one))[0, 0]) for b in (now, end))
+        return min(max((before - after) / max(before, 1e-9), 0.0), 1.0)
 
     @property
     def thoughts(self) -> Sequence[ThoughtTree]:

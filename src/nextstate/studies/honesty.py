@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,12 @@ import torch
 
 from nextstate.acting import Rate, difference
 from nextstate.acting.contest import contest
-from nextstate.acting.inside import POLICIES, worth_inside, worth_outside
+from nextstate.acting.inside import POLICIES, Make, worth_inside, worth_outside
 from nextstate.acting.notes import Notes, summary
 from nextstate.acting.shifts import SHIFTS, shifted
 from nextstate.acting.tasks import Task, make_tasks
 from nextstate.acting.ways import Tools, aim
+from nextstate.errors import StateError
 from nextstate.evaluation.bootstrap import mean
 from nextstate.evaluation.ranking import agreement_of_order, misjudged
 from nextstate.models.protocol import WorldModel
@@ -81,8 +83,16 @@ def _judge(design: Design, tools: Tools, tasks: Sequence[Task], notes: Notes, sh
     for number, task in enumerate(tasks):
         key = ("plans", design.seeds[0], number)
         if key not in notes.found:
-            notes.add(key, judge(tools, task, design.candidates))
+            notes.add(key, _lasting(partial(judge, tools, task, design.candidates)))
         show(number + 1, len(tasks))
+
+
+def _lasting(find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was found, or why the world broke: such a task is left out of comparisons, and does not end the study."""
+    try:
+        return find()
+    except StateError as error:
+        return {"broke": f"{type(error).__name__}: {error}"}
 
 
 def judge(tools: Tools, task: Task, candidates: Sequence[int]) -> dict[str, Any]:
@@ -128,19 +138,23 @@ def _rank(
         for number, task in enumerate(tasks):
             key = (f"policy {name}", design.seeds[0], number)
             if key not in notes.found:
-                inside = worth_inside(tools, task, make(tools, task), design.ahead)
-                outside = worth_outside(world, tools, task, make(tools, task), design.ahead)
-                notes.add(key, {"inside": round(inside, 5), "outside": round(outside, 5)})
+                notes.add(key, _lasting(partial(_worth, design, world, tools, task, make)))
             done += 1
             show(done, len(POLICIES) * len(tasks))
+
+
+def _worth(design: Design, world: World, tools: Tools, task: Task, make: Make) -> dict[str, Any]:
+    inside = worth_inside(tools, task, make(tools, task), design.ahead)
+    outside = worth_outside(world, tools, task, make(tools, task), design.ahead)
+    return {"inside": round(inside, 5), "outside": round(outside, 5)}
 
 
 def conclude(design: Design, notes: Notes) -> dict[str, Any]:
     """Figures with intervals, and what they say."""
     found = {
-        "plans": _of_plans(design, _rows(notes, "plans")),
-        "policies": _of_policies(notes),
-        "acting": {label: summary(notes, label) for label in _labels(design)},
+        "plans": _of_plans(design, [row for row in _rows(design, notes, "plans") if "broke" not in row]),
+        "policies": _of_policies(design, notes),
+        "acting": {label: summary(notes, label, design.seeds) for label in _labels(design)},
     }
     if design.oracle:
         found["planning_gap"] = _gap(design, notes)
@@ -151,8 +165,8 @@ def _labels(design: Design) -> list[str]:
     return ["model", *(f"model, {shift}" for shift in SHIFTS), *(["oracle"] if design.oracle else [])]
 
 
-def _rows(notes: Notes, way: str) -> list[dict[str, Any]]:
-    kept = [row for row in notes.found.values() if row["way"] == way]
+def _rows(design: Design, notes: Notes, way: str) -> list[dict[str, Any]]:
+    kept = [row for row in notes.found.values() if row["way"] == way and row["seed"] in design.seeds]
     return sorted(kept, key=lambda row: int(row["task"]))
 
 
@@ -178,8 +192,10 @@ def _of_plans(design: Design, rows: Sequence[Mapping[str, Any]]) -> dict[str, An
     return {**found, "inverted": round(wrong / max(compared, 1), 4), "pairs": compared}
 
 
-def _of_policies(notes: Notes) -> dict[str, Any]:
-    rows = {name: _rows(notes, f"policy {name}") for name in POLICIES}
+def _of_policies(design: Design, notes: Notes) -> dict[str, Any]:
+    rows = {name: _rows(design, notes, f"policy {name}") for name in POLICIES}
+    broke = {(row["seed"], row["task"]) for kept in rows.values() for row in kept if "broke" in row}
+    rows = {n: [row for row in kept if (row["seed"], row["task"]) not in broke] for n, kept in rows.items()}
     inside, outside = (np.array([[row[n] for row in kept] for kept in rows.values()]) for n in ("inside", "outside"))
     worth = {
         name: {"inside": round(float(inside[i].mean()), 4), "outside": round(float(outside[i].mean()), 4)}
@@ -191,7 +207,8 @@ def _of_policies(notes: Notes) -> dict[str, Any]:
 def _gap(design: Design, notes: Notes) -> dict[str, Any]:
     """Success of the planner in the simulator minus in the model, on the tasks on which both acted."""
     both = [
-        Rate.of(row["held"] for row in _rows(notes, way) if row["task"] < design.oracle) for way in ("oracle", "model")
+        Rate.of(row["held"] for row in _rows(design, notes, way) if row["task"] < design.oracle)
+        for way in ("oracle", "model")
     ]
     value, low, high = difference(*both)
     return {"points": round(100 * value, 1), "interval": [round(100 * low, 1), round(100 * high, 1)]}

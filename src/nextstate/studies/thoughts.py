@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from nextstate.acting.puzzles import HELD, Puzzle, Wanted, scene_of
 from nextstate.acting.rates import Rate, difference
 from nextstate.data.recording import Plan as Recording
 from nextstate.data.recording import play
-from nextstate.errors import SettingsError
+from nextstate.errors import SettingsError, StateError, UnknownNameError
 from nextstate.evaluation.readout import Readout
 from nextstate.evaluation.store import cache_folder, content_key, read_arrays, write_arrays
 from nextstate.models.protocol import WorldModel
@@ -111,6 +111,20 @@ def actor_of(
     return Planned(model, planner, cost, horizon, block, every - every % block, last=last, seed=seed)
 
 
+CHANGEABLE = ("horizon", "block", "every", "steps", "nearness", "wanted")
+"""Settings of puzzles that may be changed; besides `last` of the tree, and by prefix those of either planner."""
+
+
+def check_changes(changed: Mapping[str, Any]) -> None:
+    """Raises `UnknownNameError` for a setting that nothing has."""
+    tree = [f"tree_{f.name}" for f in fields(TreeSearch) if f.name not in ("budget", "sense", "memory")]
+    flat = [f"flat_{n}" for n in (*(f.name for f in fields(CEM)), "horizon", "block", "last")]
+    known = (*CHANGEABLE, "last", *tree, *(n for n in flat if n not in ("flat_candidates", "flat_elites")))
+    for name in changed:
+        if name not in known:
+            raise UnknownNameError("setting to change", name, known)
+
+
 def _planner_settings(own: Mapping[str, Any], design: Design, prefix: str) -> dict[str, Any]:
     changed = {n.removeprefix(prefix): v for n, v in design.changed.items() if n.startswith(prefix)}
     return {**own, **changed}
@@ -126,13 +140,17 @@ def solve(world: World, puzzle: Puzzle, actor: Planned, scene: int, budget: int)
     while steps < puzzle.steps:
         steps += 1
         due, began = actor.due, time.perf_counter()
-        action = actor.select_action(now, world.snapshot())
-        if due:
-            assert actor.found is not None
-            seconds.append(time.perf_counter() - began)
-            spent.append(round(actor.found.imagined * actor.horizon))
-        world.advance_action(action)
-        now = world.observe()
+        try:
+            action = actor.select_action(now, world.snapshot())
+            if due:
+                assert actor.found is not None
+                seconds.append(time.perf_counter() - began)
+                spent.append(round(actor.found.imagined * actor.horizon))
+            world.advance_action(action)
+            now = world.observe()
+        except StateError as error:  # A world that breaks is a task that failed, and not the end of the study.
+            lasting, died = 0, f"{type(error).__name__}: {error}"
+            break
         events = world.events_now()
         lasting = lasting + 1 if events[solved] else 0
         touched = touched or bool(events[solved])
@@ -181,8 +199,7 @@ def run(
 
 
 def _changed(puzzle: Puzzle, design: Design) -> Puzzle:
-    known = ("horizon", "block", "every", "steps", "nearness", "wanted")
-    return replace(puzzle, **{n: v for n, v in design.changed.items() if n in known})
+    return replace(puzzle, **{n: v for n, v in design.changed.items() if n in CHANGEABLE})
 
 
 def conclude(puzzles: Sequence[str], ways: Sequence[str], notes: Notes, seed: int) -> dict[str, Any]:

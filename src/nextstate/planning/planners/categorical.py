@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nextstate.errors import PlanningError
-from nextstate.planning.planners.search import Search, check_counts
+from nextstate.planning.planners.search import Search, cheapest, check_counts
 from nextstate.planning.problem import Plan, Problem
 
 
@@ -52,7 +52,7 @@ class CategoricalCEM:
             )
             chosen = drawn.view(problem.instants, blocks, -1).transpose(1, 2)
             costs = search.score(self.choices[chosen])
-            index = costs.argsort(dim=1)[:, : self.elites]
+            index = cheapest(costs, self.elites)
             best = chosen.gather(1, index[:, :, None].expand(-1, -1, blocks))
             share = F.one_hot(best, count).float().mean(dim=1)
             chance = (self.keep * chance + (1 - self.keep) * share).clamp_min(self.least)

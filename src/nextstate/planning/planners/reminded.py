@@ -126,8 +126,7 @@ class Reminded:
         costs = torch.where(strayed.cummax(dim=1).values, costs + ASTRAY, costs)
         problem.count.imagined += len(tried)
         lowest, moment = costs.min(dim=1)
-        if not bool(lowest.isfinite().any()):
-            raise PlanningError("every plan's cost is not a number; look at what the cost reads, and at the goal.")
-        index = int(lowest.nan_to_num(nan=torch.inf).argmin())
+        lowest = problem.sound(lowest[None])[0]
+        index = int(lowest.argmin())
         kept = torch.arange(tried.shape[1]) * problem.block <= when[moment[index]]
         return tried[index] * kept[:, None], float(lowest[index])

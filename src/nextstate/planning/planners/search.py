@@ -75,8 +75,17 @@ class Search:
 
 def elites_of(candidates: Tensor, costs: Tensor, count: int) -> Tensor:
     """The `count` cheapest candidates of each instant, cheapest first, ``(B, count, blocks, A)``."""
-    index = costs.argsort(dim=1)[:, :count]
+    index = cheapest(costs, count)
     return candidates.gather(1, index[:, :, None, None].expand(-1, -1, *candidates.shape[2:]))
+
+
+def cheapest(costs: Tensor, count: int) -> Tensor:
+    """Of each instant the `count` cheapest candidates ``(B, count)``; where fewer have a cost that is a number, these
+    again: what was dropped teaches nothing."""
+    costs, index = costs.sort(dim=1)
+    index, sound = index[:, :count], costs[:, :count].isfinite()
+    again = torch.arange(index.shape[1]) % sound.sum(dim=1, keepdim=True).clamp_min(1)
+    return index.gather(1, again)
 
 
 def check_counts(**counts: int) -> None:

@@ -70,6 +70,7 @@ class Striking:
             return still[0], float(cost.seen(now)[0, 0])
         given = torch.cat([still, underway])
         drawn, ends = self.strikes.imagine(problem, row, cost, body, due, given)
+        ends = problem.sound(ends[None])[0]
         weighed = ends.clone()
         weighed[1 : len(given)] *= 1 - self.margin
         best = int(weighed.argmin())

@@ -245,6 +245,7 @@ class TreeSearch:
         value = (1 - problem.last) * (end if path is None else path) + problem.last * end
         if self.memory is not None and seen.places is not None and self.trust:
             value = value + self.trust * self.memory.promise(seen.places)
+        problem.count.dropped += int(value.isnan().sum())
         return torch.where(value.isfinite(), value, torch.inf).tolist()
 
     def _polish(self, search: Search, count: int) -> None:
