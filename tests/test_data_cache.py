@@ -44,6 +44,18 @@ def test_holds_what_was_recorded(tmp_path: Path) -> None:
     assert not cache.arrays["rgb"].flags.writeable
 
 
+def test_a_shared_place_for_arrays_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    first, second, place = tmp_path / "a", tmp_path / "b", tmp_path / "arrays"
+    (place / "thesis").mkdir(parents=True)
+    (place / "thesis" / "chapter.txt").write_text("mine")
+    made = [make_dataset(root, 2, first_seed=seed) and open_cache(root, workers=1, cache_root=place).root
+            for root, seed in ((first, 0), (second, 10))]  # fmt: skip
+    make_dataset(first, 4)
+    assert len(open_cache(first, workers=1, cache_root=place)) == 4
+    assert (place / "thesis" / "chapter.txt").read_text() == "mine"
+    assert made[1].exists() and not made[0].exists(), "only arrays of an earlier content of the same dataset go"
+
+
 def test_is_built_once_and_again_when_the_content_changes(tmp_path: Path) -> None:
     make_dataset(tmp_path, 4)
     first = open_cache(tmp_path, workers=1)

@@ -61,6 +61,22 @@ def test_what_does_not_fit_is_named(tmp_path: Path, named: str) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("damage", ["rows missing", "rows cut off", "video missing", "video cut off"])
+def test_damaged_files_are_not_merged(tmp_path: Path, damage: str) -> None:
+    a, b, out = (tmp_path / name for name in "abc")
+    make_dataset(a, 2)
+    make_dataset(b, 2, first_seed=10)
+    path = next((b / ("data" if damage.startswith("rows") else "videos")).rglob("file-*.*"))
+    if damage.endswith("missing"):
+        path.unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) * 2 // 3])
+    with pytest.raises(DatasetError, match=path.name):
+        merge([a, b], out)
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+
+
 def test_what_sources_do_not_share_is_not_told_of_all(tmp_path: Path) -> None:
     make_dataset(tmp_path / "a", 2, practised="")
     make_dataset(tmp_path / "b", 2, first_seed=10, practised="some model")

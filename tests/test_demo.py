@@ -50,6 +50,8 @@ def test_recordings_are_planned_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert demo.planned(config) == (budgets, episodes)
     with pytest.raises(SettingsError, match="other options"):
         demo.planned(replace(config, seed=1))
+    with pytest.raises(SettingsError, match="other options"):
+        demo.planned(replace(config, snapshots=200))
 
 
 def test_as_many_episodes_as_fit_in_the_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from nextstate.acting.conditions import CONDITIONS
+from nextstate.acting.heads import Heads
 from nextstate.acting.instructions import follow, make_instructed
 from nextstate.acting.lesions import Blinded, without_language
 from nextstate.acting.shifts import shifted
@@ -20,7 +22,7 @@ from nextstate.data.instructed import InstructedFrames, silenced
 from nextstate.errors import CheckpointError, SettingsError, UnknownNameError
 from nextstate.evaluation.questions import Cases, make_questions
 from nextstate.evaluation.suite import group_indices
-from nextstate.models import WorldModelSpec, build_any
+from nextstate.models import WorldModelSpec, build, build_any
 from nextstate.models.heads import Head
 from nextstate.models.language import Cloner, Vla
 from nextstate.models.language.backbone import Llama, LlamaShape
@@ -97,6 +99,27 @@ def test_what_is_asked_for_is_done_by_its_script_alone(name: str, asked: str) ->
     scripted = follow(world, Fixed(task.demonstration), task)
     assert scripted.done[-1] and not scripted.done[0]
     assert not any(follow(world, Fixed(np.zeros((1, world.action_size), np.float32)), task).done)
+
+
+def test_withheld_words_are_withheld_however_a_skill_is_asked_for(push: World) -> None:
+    """Episodes are silent by what was really said in them, which may be any of a skill's sentences."""
+    texts = push.skills["push_red_left"].instructions
+    some = next(text for text in texts[1:] if text.split()[0] != texts[0].split()[0]).split()[0]
+    for asked in (True, False):
+        tasks = make_instructed(push, 4, 1, 60, lambda text, asked=asked: (some in text) == asked)  # type: ignore[misc]
+        assert all((some in task.instruction) == asked for task in tasks)
+
+
+def test_heads_of_another_model_are_not_taken_for_this_ones(tmp_path: Path) -> None:
+    def heads(seed: int) -> Heads:
+        torch.manual_seed(seed)
+        spec = WorldModelSpec("x", make_world("push", 32, ("rgb", "proprio")).state_spec, 2, 10.0, 2, 4)
+        return Heads(build(spec, "tiny"), tmp_path, None, 1.0, "", 0, lambda *_: nullcontext(lambda *_: None))
+
+    heads(0)._note("inverse", {"error": 0.5})
+    heads(0)
+    with pytest.raises(SettingsError, match="another model"):
+        heads(1)
 
 
 def test_side_by_side_is_as_alone(push: World) -> None:
@@ -184,6 +207,9 @@ def test_ways_and_conditions_that_there_are_not() -> None:
         Config(ways=("heeding@taste",)): UnknownNameError,
         Config(conditions=("upside-down",)): UnknownNameError,
         Config(conditions=("silent",)): SettingsError,
+        Config(ways=("heeding@language",)): SettingsError,
+        Config(world="spill", conditions=("crowded",)): SettingsError,
+        Config(minutes=0.0): SettingsError,
     }.items():
         with pytest.raises(error):
             check(config)

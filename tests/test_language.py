@@ -24,11 +24,13 @@ from nextstate.errors import (
 )
 from nextstate.modalities import Proprio, Rgb, Touch
 from nextstate.models import WorldModelSpec, build_any
+from nextstate.models.accounts import decision, decision_operations
 from nextstate.models.language import Vla, packages
 from nextstate.models.language.backbone import Llama, LlamaShape
 from nextstate.models.language.eye import Eye
 from nextstate.models.language.points import Points, located
 from nextstate.models.language.words import Listed, Pieces, instructed, listed
+from nextstate.models.operations import Operations
 from nextstate.models.pretrained import from_pretrained, save_pretrained
 from recordings import make_dataset
 
@@ -99,6 +101,20 @@ def test_the_ledger_shows_two_models_side_by_side(capsys: pytest.CaptureFixture[
     ours, theirs = json.loads(capsys.readouterr().out)
     assert ours["owners"]["language"] == 0 < theirs["owners"]["language"]
     assert min(ours["training_gflops"], theirs["training_gflops"]) > 0
+    # A world model decides by seeing and foreseeing, and no word costs it anything.
+    cost, other = ours["decision_gflops"], theirs["decision_gflops"]
+    assert "language" not in cost and min(cost[o] for o in ("vision", "dynamics", "touch", "action")) > 0
+    assert min(other[o] for o in ("language", "vision", "action")) > 0
+
+
+def test_what_a_decision_costs_is_all_of_it() -> None:
+    model = tiny()
+    with Operations() as made:
+        decision(model)()
+    assert sum(decision_operations(model).values()) == made.total > 0
+    with Operations() as again:
+        decision(model)()
+    assert again.total == made.total, "nothing is left hanging on its parts"
 
 
 def test_commands_depend_on_words_picture_and_body() -> None:

@@ -115,6 +115,7 @@ def test_fine_tuning_refuses_other_modalities_unless_only_parts_are_wanted(folde
         (spec(modalities=only_rgb), "proprio only there"),
         (spec(modalities=longer), r"proprio has shape \(5,\) here, \(2,\) there"),
         (spec(action_size=3), "actions of 3 numbers here, 2 there"),
+        (spec(hz=30.0), "30 states a second here, 10 there"),
     ):
         with pytest.raises(CheckpointError, match=said):
             load_into(PointModel(changed, width=12), folder)

@@ -25,7 +25,7 @@ from nextstate.models.pretrained import from_pretrained
 from nextstate.training.checkpoint import Checkpoint, Checkpoints
 from nextstate.training.ema import PowerEma, exponent_of
 from nextstate.training.guard import Guard
-from nextstate.training.metrics import read_metrics
+from nextstate.training.metrics import Metrics, read_metrics
 from nextstate.training.muon import orthogonal
 from nextstate.training.optimiser import Optimiser
 from nextstate.training.prefetch import Prefetch
@@ -170,6 +170,16 @@ def test_a_full_disk_keeps_the_previous_checkpoint(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["step-000000001"]
 
 
+def test_notes_that_meet_a_full_disk_are_told_of_once(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, tensorboard=False)
+    metrics.note("train", 1, {"loss": 1.0})
+    with small_disk(30):
+        with pytest.raises(StorageError, match="intact"):
+            metrics.note("train", 2, {"loss": 1.0, "more": "x" * 100})
+        metrics.close()
+    assert [line["step"] for line in read_metrics(tmp_path / "metrics.jsonl")] == [1]
+
+
 class Poisoned(Points):
     """Some batches hold what is not a number."""
 
@@ -210,6 +220,17 @@ def test_an_exploding_loss_stops_training_and_is_not_saved(tmp_path: Path) -> No
     with pytest.raises(DivergenceError, match=r"running median .* at step 130"):
         train(tmp_path / "run", model=Explodes(spec()), steps=200)
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps()[-1] == 100
+
+
+def test_what_explodes_at_the_very_end_is_no_model(tmp_path: Path) -> None:
+    class Explodes(PointModel):
+        def loss(self, batch, generator, progress):  # type: ignore[no-untyped-def]
+            parts = super().loss(batch, generator, progress)
+            return {"loss": parts["loss"] * (1e4 if progress > 0.95 else 1.0)}
+
+    with pytest.raises(DivergenceError, match="exploding when training ended at step 200"):
+        train(tmp_path / "run", model=Explodes(spec()), steps=200)
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_divergence_of_a_loss_that_may_be_negative() -> None:

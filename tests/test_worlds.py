@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nextstate.errors import ActionError, SnapshotError, UnknownNameError
+from nextstate.errors import ActionError, SnapshotError, StateError, UnknownNameError
 from nextstate.worlds import HELD_OUT_SEED, WORLDS, Snapshot, World, make_world
 
 ALL = pytest.mark.parametrize("name", WORLDS)
@@ -255,7 +255,24 @@ def test_damaged_snapshots_end_in_one_named_error(data: st.DataObject) -> None:
         assert "damaged" in str(error)
 
 
+def test_physics_that_diverges_is_told_and_not_begun_anew_in_silence() -> None:
+    world = bare("push")
+    world.reset(seed=3)
+    before = world.snapshot()
+    world.data.qvel[0] = 1e12
+    with pytest.raises(StateError, match="physics diverged at step 0"):
+        world.advance_action(np.zeros(2))
+    world.restore(before)
+    world.advance_action(np.zeros(2))
+
+
 def test_unknown_names_are_named() -> None:
+    world = bare("push")
+    world.reset(seed=3)
+    with pytest.raises(UnknownNameError, match="Did you mean 'touch'"):
+        world.observe(["tuoch"])
+    with pytest.raises(UnknownNameError, match="unknown factor 'red_masss'"):
+        world.reset(seed=3, options={"factors": {"red_masss": 1.0}})
     with pytest.raises(UnknownNameError, match="Did you mean 'push'"):
         make_world("psuh")
     with pytest.raises(UnknownNameError, match="Did you mean 'touch'"):

@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # Whoever reads along, such as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:  # Such as a file where a folder should be: the system says which.
+        if error.filename is None:
+            raise
+        print(f"nextstate {verb}: {error}; give another path, or make it usable.", file=sys.stderr)
+        return 2
 
 
 def _usage() -> str:

@@ -24,6 +24,7 @@ class Condition:
     Args:
         about: for people. shift: of the world, see `acting.shifts`. reword: how skills are asked for.
         silent: whether what is asked for was seen in silent video alone. physical: whether it is physics that differs.
+        worlds: in which it can be; in all where none is named.
     """
 
     about: str
@@ -31,6 +32,11 @@ class Condition:
     reword: Reword | None = None
     silent: bool = False
     physical: bool = False
+    worlds: tuple[str, ...] = ()
+
+    def possible(self, world: str) -> bool:
+        """Whether it can be tried in that world."""
+        return not self.worlds or world in self.worlds
 
 
 def rephrased(world: str, skill: str, rng: np.random.Generator) -> str:
@@ -54,7 +60,7 @@ CONDITIONS: dict[str, Condition] = {
     "usual": Condition("new layouts, words as they were learned"),
     "rephrased": Condition("asked for in other words", reword=rephrased),
     "renamed": Condition("things called by new names", reword=renamed),
-    "crowded": Condition("a thing of a new colour stands about", shift="crowded"),
+    "crowded": Condition("a thing of a new colour stands about", shift="crowded", worlds=("push",)),
     "camera": Condition("the camera is 4 cm aside", shift="camera"),
     "heavy": Condition("all masses doubled", shift="physical", physical=True),
     "slippery": Condition("40 % of the friction", shift="slippery", physical=True),

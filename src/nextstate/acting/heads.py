@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -35,6 +36,9 @@ from nextstate.policies.looking import Looking, directing
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int], None]]]
 """What shows that something goes on: from a title and a unit."""
 
+MODEL = "model"
+"""Of which model heads are, in the file of their figures."""
+
 KINDS: dict[str, type[Heeding]] = {kind.name: kind for kind in (Heeding, Uniting, Foretelling, Labelled)}
 
 
@@ -54,6 +58,24 @@ class Heads:
     seed: int
     bar: Bar
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        path = self.folder / "heads.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if known.get(MODEL, self.mark) != self.mark:
+            raise SettingsError(
+                f"the heads in {self.folder} were learned on another model than {self.model.spec.name}; give another "
+                "--heads (or --out), and they are learned anew."
+            )
+
+    @cached_property
+    def mark(self) -> str:
+        """By which the model's weights are told from others."""
+        found = hashlib.sha256()
+        for name, value in sorted(self.model.state_dict().items()):
+            found.update(name.encode())
+            found.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()[:12]
 
     @cached_property
     def cache(self) -> Cache:
@@ -148,7 +170,7 @@ class Heads:
     def _note(self, name: str, figures: dict[str, float]) -> None:
         path = self.folder / "heads.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        write_json(path, {**known, name: {k: round(v, 5) for k, v in figures.items()}})
+        write_json(path, {**known, MODEL: self.mark, name: {k: round(v, 5) for k, v in figures.items()}})
 
 
 @contextmanager
@@ -220,28 +242,28 @@ WAYS: dict[str, Callable[[Heads, int], Callable[[Instructed], Actor]]] = {
 """Ways to follow words on a world model's beliefs."""
 
 
-def _team(name: str) -> Callable[[Heads], Muster]:
-    def muster(heads: Heads) -> Muster:
+def _team(name: str) -> Callable[[Heads, int], Muster]:
+    def muster(heads: Heads, every: int) -> Muster:
         head = heads.head(name)
         return lambda tasks: Heeders(heads.model, head, tasks)
 
     return muster
 
 
-def _decoders(heads: Heads) -> Muster:
+def _decoders(heads: Heads, every: int) -> Muster:
     head, inverse = heads.head(Foretelling.name), heads.inverse
     return lambda tasks: Heeders(heads.model, head, tasks, inverse)
 
 
-def _directors(kind: type[Director]) -> Callable[[Heads], Muster]:
-    def muster(heads: Heads) -> Muster:
+def _directors(kind: type[Director]) -> Callable[[Heads, int], Muster]:
+    def muster(heads: Heads, every: int) -> Muster:
         director = heads.director(kind)
-        return lambda tasks: Directors(heads.model, director, tasks)
+        return lambda tasks: Directors(heads.model, director, tasks, every)
 
     return muster
 
 
-TEAMS: dict[str, Callable[[Heads], Muster]] = {
+TEAMS: dict[str, Callable[[Heads, int], Muster]] = {
     "heeding": _team("heeding"),
     "joint": _team("uniting"),
     "labelled": _team("labelled"),

@@ -65,14 +65,13 @@ def make_instructed(
         scene = HELD_OUT_SEED + SCENES + 1_000_000 * seed + candidate
         rng = np.random.default_rng([seed, candidate])
         world.reset(seed=scene)
-        possible = [
-            name for name, skill in world.skills.items() if skill.possible(world) and asks(skill.instructions[0])
-        ]
+        texts = {name: [text for text in skill.instructions if asks(text)] for name, skill in world.skills.items()}
+        possible = [name for name, skill in world.skills.items() if texts[name] and skill.possible(world)]
         if not possible:
             continue
         name = possible[int(rng.integers(len(possible)))]
         skill = world.skills[name]
-        text = skill.instructions[int(rng.integers(len(skill.instructions)))]
+        text = texts[name][int(rng.integers(len(texts[name])))]
         policy = skill.make(world, rng)
         text = reword(world.name, name, rng) if reword else text
         start, witness, commands, done = world.snapshot(), Witness(world, name), [], False

@@ -36,9 +36,6 @@ class Team(Protocol):
         ...
 
 
-AT_ONCE = 2
-"""Commands that a director gives of each look."""
-
 Muster = Callable[[Sequence[Instructed]], Team]
 """Makes a team for some tasks."""
 
@@ -82,10 +79,14 @@ class Heeders:
 
 
 class Directors:
-    """A director on several tasks; the same as `Looking` by `directing` on each of them."""
+    """A director on several tasks; the same as `Looking` by `directing` on each of them.
 
-    def __init__(self, eye: StateModel, director: Director, tasks: Sequence[Instructed]) -> None:
-        self.eye, self.director = eye, director
+    Args:
+        every: commands that it gives of each look.
+    """
+
+    def __init__(self, eye: StateModel, director: Director, tasks: Sequence[Instructed], every: int) -> None:
+        self.eye, self.director, self.every = eye, director, every
         self.modalities = tuple(eye.spec.modalities)
         self.said = director.hear([director.listen(task.instruction) for task in tasks])
 
@@ -93,7 +94,7 @@ class Directors:
     def decide(self, seen: Mapping[str, np.ndarray]) -> np.ndarray:
         found = look(self.eye, {n: torch.from_numpy(seen[n]) for n in self.modalities})
         now, memory = {n: found[n].float() for n in self.eye.state}, self.eye.blank(len(self.said))
-        _, _, commands = acted_out(self.eye, self.director, now, memory, self.said, AT_ONCE)
+        _, _, commands = acted_out(self.eye, self.director, now, memory, self.said, self.every)
         return np.asarray(torch.stack(commands, dim=1).clamp(-1, 1).numpy())
 
 

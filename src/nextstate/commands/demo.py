@@ -137,7 +137,8 @@ def planned(config: Config) -> tuple[dict[str, Budget], dict[str, int]]:
 
     divide(config.worlds, config.minutes)
     path = config.out / "plan.json"
-    asked = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes}
+    asked: dict[str, Any] = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes}
+    asked |= {"snapshots": config.snapshots, "worlds": sorted(config.worlds)}
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if kept and any(kept.get(name) != value for name, value in asked.items()):
         raise SettingsError(f"{config.out} holds a demo with other options; give the same, or another --out.")
@@ -167,9 +168,9 @@ def pace_of(world: str, seed: int) -> Pace:
 
 def episodes_in(seconds: float, pace: Pace) -> int:
     """Episodes that all cores record in that time."""
-    import os
+    from nextstate.data.workers import cores
 
-    fitting = int(seconds * (os.cpu_count() or 1) / (OVERHEAD * pace.episode))
+    fitting = int(seconds * cores() / (OVERHEAD * pace.episode))
     return min(max(fitting, FEWEST_EPISODES), MOST_EPISODES)
 
 

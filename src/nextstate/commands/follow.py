@@ -108,12 +108,18 @@ def trials(
     from nextstate.acting.notes import Notes, median, summary
     from nextstate.acting.shifts import shifted
     from nextstate.acting.together import follow_together
+    from nextstate.errors import SettingsError
     from nextstate.training.precision import settle_threads
     from nextstate.worlds import make_world
 
     settle_threads()
     usual = make_world(config.world)
     notes = Notes(config.out.with_suffix(".jsonl"), settings_of(config))
+    weights = {name_of(way): weights_of(way, config) for way in config.ways}
+    for (label, _, _), row in notes.found.items():
+        name = label.partition(",")[0]
+        if name in weights and row.get("weights", weights[name]) != weights[name]:
+            raise SettingsError(f"{notes.path} holds trials of {name} with other weights; give another --out.")
     seeds = range(config.first, config.first + config.seeds)
     names = [name_of(way) for way in config.ways]
     labels = {(way, c): way if c == "usual" else f"{way}, {c}" for c in config.conditions for way in names}
@@ -158,11 +164,27 @@ def trials(
                         came = follow_together(worlds[: len(share)], team, chosen, config.steps, config.every)
                     for trial, task, one in zip(share, chosen, came, strict=True):
                         seconds = median(one.seconds) if one.seconds else None
-                        notes.add(trial, {"instruction": task.instruction, **one.to_dict(), "seconds": seconds})
+                        told = {"instruction": task.instruction, "seconds": seconds, "weights": weights[name_of(way)]}
+                        notes.add(trial, {**one.to_dict(), **told})
                     show(sum(key in notes.found for key in wanted), len(wanted))
     made = dict.fromkeys(key[0] for key in notes.found)
     known = [label for label in labels.values() if label in made]
     return {label: summary(notes, label) for label in dict.fromkeys([*known, *made])}
+
+
+def weights_of(way: str, config: Config) -> dict[str, str]:
+    """By which the weights of a way are told from others: a rival's own, or those of the world model."""
+    from nextstate.acting.notes import marks
+    from nextstate.models.folders import folder_of
+
+    whole = way.partition("@")[0]
+    if whole in PLAIN and whole != "cloned":
+        return {}
+    folder = way.partition("=")[2].rpartition("@")[0] if "@" in way else way.partition("=")[2]
+    if not folder:
+        return marks(folder_of(config.model or config.world), ["guide"] if whole == "cloned" else [])
+    inside = Path(folder) / "model"
+    return marks(inside if inside.is_dir() else Path(folder))
 
 
 def milliseconds(config: Config, decisions: int = 15) -> dict[str, float]:
@@ -243,7 +265,7 @@ def make_team(way: str, config: Config, world: World, shared: dict[str, Any]) ->
     if "=" in way:
         rival = shared[way]
         return lambda tasks: Rivals(rival, tasks)
-    return TEAMS[way](shared["heads"]) if way in TEAMS else None
+    return TEAMS[way](shared["heads"], config.every) if way in TEAMS else None
 
 
 def _wandering(world: World, task: Instructed, steps: int) -> Any:
@@ -307,6 +329,11 @@ def check(config: Config) -> None:
     for condition in config.conditions:
         if condition not in CONDITIONS:
             raise UnknownNameError("condition", condition, CONDITIONS)
+        if not CONDITIONS[condition].possible(config.world):
+            raise SettingsError(
+                f"condition {condition} is not made for {config.world}; only for "
+                f"{', '.join(CONDITIONS[condition].worlds)}."
+            )
     if "silent" in config.conditions and not config.withheld:
         raise SettingsError(
             "condition silent needs --withheld: words of the instructions that were seen in video alone."

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Config:
-    """Show the parameters of one or more models by owner, and what an imagined step costs."""
+    """Show who owns the parameters of one or more models, what learning costs, and a decision, by owner.
+
+    A world model decides by looking and imagining a step of one future; a policy by looking and drawing commands; a
+    model that answers, by looking, reading a question and considering a plan.
+    """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ("small",)
     """Folders of models or runs, or names of presets."""
@@ -28,7 +32,7 @@ class Config:
     """Print JSON instead of a table."""
 
 
-COUNTED = 2e7
+COUNTED = 1e8
 """Parameters up to which a model is made, if that is what counting its operations takes."""
 
 
@@ -39,14 +43,13 @@ class Ledger:
     Args:
         owners: owner -> number of parameters.
         training_gflops: for one window, forward and backward, None if it takes too large a model to count.
-        step_gflops: for one imagined step of one future,
-            None if the model does not say.
+        decision_gflops: owner -> for one decision, empty if it takes too large a model, or parts that are not there.
     """
 
     name: str
     owners: dict[str, int]
     training_gflops: float | None
-    step_gflops: float | None
+    decision_gflops: dict[str, float]
 
     @property
     def total(self) -> int:
@@ -67,7 +70,9 @@ def ledger_of(name: str, config: Config) -> Ledger:
     """Of a folder or a preset; no weights are read or made, so any size is quick."""
     import torch
 
+    from nextstate.errors import MissingExtraError
     from nextstate.models import build_any
+    from nextstate.models.accounts import decision_operations
     from nextstate.models.folders import folder_of
     from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
 
@@ -81,16 +86,19 @@ def ledger_of(name: str, config: Config) -> Ledger:
         spec, preset, options, title = spec_of(config), name, {}, name
     with torch.device("meta"):
         model: Any = build_any(spec, preset, **options)
-    cost = getattr(model, "imagine_flops", None)
     owners = dict(model.owners())
+    # What a decision takes is counted by deciding, which takes weights that are somewhere.
+    try:
+        real = build_any(spec, preset, **options) if sum(owners.values()) < COUNTED else None
+    except MissingExtraError:
+        real = None
     training: float | None
     try:
-        training = float(model.flops(1)) / 1e9
+        training = float((real or model).flops(1)) / 1e9
     except (RuntimeError, NotImplementedError):
-        # Some count by doing, which takes weights that are somewhere.
-        small = sum(owners.values()) < COUNTED
-        training = float(build_any(spec, preset, **options).flops(1)) / 1e9 if small else None
-    return Ledger(title, owners, training, cost() / 1e9 if callable(cost) else None)
+        training = None
+    decided = {} if real is None else decision_operations(real)
+    return Ledger(title, owners, training, {owner: made / 1e9 for owner, made in decided.items()})
 
 
 def spec_of(config: Config) -> WorldModelSpec:
@@ -123,7 +131,17 @@ def _print(ledgers: list[Ledger]) -> None:
     table.add_row("all", *(cell for ledger in ledgers for cell in (f"{ledger.total:,}", "")))
     learning = ("?" if e.training_gflops is None else f"{e.training_gflops:.3g}" for e in ledgers)
     table.add_row("GFLOP to learn a window", *(cell for text in learning for cell in (text, "")))
-    if any(ledger.step_gflops is not None for ledger in ledgers):
-        shown = (f"{e.step_gflops:.3g}" if e.step_gflops is not None else "?" for e in ledgers)
-        table.add_row("GFLOP to imagine a step", *(cell for text in shown for cell in (text, "")))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    costs = Table(title="what a decision costs, in GFLOP")
+    costs.add_column("owner")
+    for ledger in ledgers:
+        costs.add_column(ledger.name, justify="right")
+        costs.add_column("share", justify="right", style="dim")
+    for owner in owners:
+        cells = []
+        for ledger in ledgers:
+            cost, whole = ledger.decision_gflops.get(owner, 0.0), sum(ledger.decision_gflops.values())
+            cells += [f"{cost:.2g}", f"{cost / whole:.1%}"] if whole else ["?", ""]
+        costs.add_row(owner, *cells)
+    console.print(costs)

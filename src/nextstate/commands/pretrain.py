@@ -115,6 +115,8 @@ def main(argv: list[str]) -> int:
     config: Config = tyro.cli(flat, prog="nextstate pretrain", args=argv)
     if config.context < 1 or config.horizon < 1:
         raise SettingsError("--context and --horizon must be at least 1.")
+    if config.context + config.horizon < 3:
+        raise SettingsError("--context and --horizon together must be at least 3 states: what moves shows in three.")
     from nextstate.training.launch import in_team, launch
 
     if config.training.processes > 1 and not in_team():

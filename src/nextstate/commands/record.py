@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
         how = "" if config.practise_by == "planner" else f" {config.practise_by} {checksum(folder / Guide.file())}"
         plan = replace(plan, practised=read_config(folder)["checksum"] + how)
     with bar(f"recording {config.world}", "episodes") as progress:
-        info = record(plan, config.out, config.episodes, config.workers or None, progress, practice)
+        info = record(plan, config.out, config.episodes, max(config.workers, 0) or None, progress, practice)
     if config.cache:
         with bar("building the training cache", "files") as progress:
             open_cache(config.out, workers=config.workers or None, progress=progress)

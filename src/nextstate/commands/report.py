@@ -53,7 +53,9 @@ def main(argv: list[str]) -> int:
 
 def owners(folder: Path) -> dict[str, int]:
     """Parameters by owner of a saved model; empty for the oracle, baselines and outside models."""
-    if not (folder / "config.json").is_file():
+    from nextstate.models.folders import folder_of
+
+    if not (folder_of(folder) / "config.json").is_file():
         return {}
     from nextstate.models.pretrained import from_pretrained
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nextstate.commands import follow
     from nextstate.studies.answers import Panel
     from nextstate.worlds import World
 
@@ -95,6 +96,7 @@ def run(argv: list[str]) -> int:
     from nextstate.commands.ledger import Config as Ledgers
     from nextstate.commands.ledger import ledger_of
     from nextstate.data.storage import write_bytes, write_json
+    from nextstate.errors import SettingsError
     from nextstate.policies.aiming import EVERY as PLANNED
     from nextstate.provenance import provenance
     from nextstate.reports.language import language_page
@@ -106,6 +108,12 @@ def run(argv: list[str]) -> int:
 
     settle_threads()
     began = time.monotonic()
+    # Before hours are spent: what cannot be followed, and ways that two would share a name of.
+    for acting in actings(config):
+        follow.check(acting)
+    called = [way.partition("=")[0] for way in (*config.vlas, *config.vlms, *config.guessing, *cloner(config))]
+    if twice := sorted({name for name in called if called.count(name) > 1}):
+        raise SettingsError(f"{', '.join(twice)}: give each rival a name of its own, NAME=FOLDER.")
 
     def left() -> float:
         return 60 * config.budget - (time.monotonic() - began)
@@ -146,11 +154,10 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def acted(config: Config, left: Callable[[], float]) -> tuple[dict[str, Any], dict[str, float]]:
-    """What came of instructions that were followed, and milliseconds of a decision, by way."""
+def actings(config: Config) -> list[follow.Config]:
+    """Settings of trials: of ways that decide quickly, of those that take long, and of further ones."""
     from nextstate.acting.conditions import CONDITIONS
     from nextstate.commands import follow
-    from nextstate.commands.progress import bar
 
     acting = follow.Config(
         world=config.world,
@@ -159,7 +166,11 @@ def acted(config: Config, left: Callable[[], float]) -> tuple[dict[str, Any], di
         data=config.data,
         minutes=config.minutes,
         withheld=config.withheld,
-        conditions=tuple(c for c in config.conditions if c != "silent" or config.withheld),
+        conditions=tuple(
+            c
+            for c in config.conditions
+            if (c != "silent" or config.withheld) and (c not in CONDITIONS or CONDITIONS[c].possible(config.world))
+        ),
         tasks=config.tasks,
         changed=config.changed,
         seeds=config.seeds,
@@ -168,19 +179,26 @@ def acted(config: Config, left: Callable[[], float]) -> tuple[dict[str, Any], di
         out=config.out / "trials.json",
         heads=config.heads or config.out,
     )
-    few = [c for c in acting.conditions if c in ("usual", "silent") or CONDITIONS[c].physical]
+    physical = [name for name, condition in CONDITIONS.items() if condition.physical]
+    few = [c for c in acting.conditions if c in ("usual", "silent", *physical)]
     slow = replace(acting, ways=config.slow, conditions=tuple(few), tasks=config.changed)
     lesioned = replace(slow, ways=config.further, conditions=("usual",))
-    follow.check(acting)
-    follow.check(slow)
-    follow.check(lesioned)
-    with bar("following", "trials") as progress:
-        follow.trials(acting, progress, left)
-    with bar("following by plans", "trials") as progress:
-        follow.trials(slow, progress, left)
-    with bar("following, lesioned", "trials") as progress:
-        control = follow.trials(lesioned, progress, left)
-    return control, follow.milliseconds(replace(acting, ways=(*acting.ways, *config.slow, *config.further)))
+    return [acting, slow, lesioned]
+
+
+def acted(config: Config, left: Callable[[], float]) -> tuple[dict[str, Any], dict[str, float]]:
+    """What came of instructions that were followed, and milliseconds of a decision, by way."""
+    from nextstate.commands import follow
+    from nextstate.commands.progress import bar
+
+    control: dict[str, Any] = {}
+    kinds = actings(config)
+    for what, acting in zip(("following", "following by plans", "following, lesioned"), kinds, strict=True):
+        with bar(what, "trials") as progress:
+            control = follow.trials(acting, progress, left)
+    # Heads that the budget left no time for would have to be learned to be timed.
+    ways = [way for kind in kinds for way in kind.ways if follow.name_of(way) in control or left() > 0]
+    return control, follow.milliseconds(replace(kinds[0], ways=tuple(ways)))
 
 
 def cloner(config: Config) -> list[str]:
@@ -197,6 +215,7 @@ def answered(config: Config, world: World, left: Any) -> dict[str, Any]:
 
     path = config.out / "answers.json"
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"ways": {}, "told": {}}
+    _check_answers(known, config, path)
     panel: Panel | None = None
     groups: list[str] = _groups(config)
     for name in groups:
@@ -214,7 +233,29 @@ def answered(config: Config, world: World, left: Any) -> dict[str, Any]:
         write_json(path, known)
     for example in known.get("examples", ()):
         example["told"] = {way: told[example["number"]] for way, told in known["told"].items() if "@" not in way}
-    return {n: v for n, v in known.items() if n not in ("told", "done")} | {"examples": known.get("examples", [])}
+    return {n: v for n, v in known.items() if n not in ("told", "done", "of")} | {"examples": known.get("examples", [])}
+
+
+def _check_answers(known: dict[str, Any], config: Config, path: Path) -> None:
+    """Notes what answers are of; raises `SettingsError` where known ones are of something else."""
+    from nextstate.acting.notes import marks
+    from nextstate.errors import SettingsError
+    from nextstate.models.folders import folder_of
+
+    asked: dict[str, Any] = {n: str(getattr(config, n)) for n in ("world", "data", *COUNTED)}
+    asked["weights"] = marks(folder_of(config.model or config.world))
+    now = {"questions": asked}
+    for name, _, folder in (way.partition("=") for way in (*config.vlms, *config.vlas)):
+        inside = Path(folder) / "model"
+        now[name] = marks(inside if inside.is_dir() else Path(folder))
+    before = known.setdefault("of", {})
+    if other := [name for name, what in now.items() if before.get(name, what) != what]:
+        raise SettingsError(f"{path} holds answers to, or by, other {', '.join(other)}; give another --out.")
+    before.update(now)
+
+
+COUNTED = ("snapshots", "questions", "learned", "horizon", "seed")
+"""Settings that decide which questions are asked."""
 
 
 def _groups(config: Config) -> list[str]:

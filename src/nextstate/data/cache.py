@@ -97,8 +97,8 @@ def open_cache(
         size: height and width of pictures; by default as recorded by nextstate, else 64.
         camera: which becomes rgb; by default the first. hz: pictures a second taken from a folder of videos, by
             default 10; datasets keep their own.
-        cache_root: where arrays are kept; by default inside the dataset, or in the user's cache where that cannot be
-            written to.
+        cache_root: where arrays are kept, in a folder of the dataset's own; by default inside the dataset, or in the
+            user's cache where that cannot be written to.
         workers: processes that build; all cores by default.
         progress: called with the files read and to read.
 
@@ -120,17 +120,19 @@ def open_cache(
         read_info(root)
         recover(root)
     files = _listing(root)
-    home = cache_root or root / PRIVATE / "cache"
+    mine = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    home = cache_root / mine if cache_root else root / PRIVATE / "cache"
     found = _find(home, options, lambda meta: meta["files"] == files)
     if found is None and cache_root is None and not _writable(home):
-        home = cache_home() / "datasets" / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        home = cache_home() / "datasets" / mine
         found = _find(home, options, lambda meta: meta["files"] == files)
         if found is None:
             warnings.warn(f"{root} cannot be written to; its arrays are kept in {home} instead.", stacklevel=2)
     if found is None:
         with exclusive(home / "lock", wait=True):
+            # Before it is opened: what a recorder adds meanwhile makes the arrays stale, and never goes unnoticed.
+            files, fingerprint = _listing(root), content_fingerprint(root)
             dataset = open_footage(root, hz) if videos else open_dataset(root)
-            fingerprint = content_fingerprint(root)
             found = _find(home, options, lambda meta: meta["fingerprint"] == fingerprint)
             if found is None:
                 found = _build(home, dataset, options, fingerprint, on_damage, workers or cores(), progress)
@@ -234,12 +236,18 @@ def _build(
 
 
 def _drop_stale(home: Path, fingerprint: str) -> None:
-    """Deletes the arrays of earlier contents; processes that still map them keep what they see."""
+    """Deletes the arrays of earlier contents; processes that still map them keep what they see.
+
+    Folders that hold no description of arrays are not ours, and stay.
+    """
     for folder in home.glob("*/"):
+        if not (folder / META).is_file():
+            continue
         try:
-            if _meta(folder)["fingerprint"] != fingerprint:
-                shutil.rmtree(folder, ignore_errors=True)
+            stale = _meta(folder)["fingerprint"] != fingerprint
         except (DatasetError, KeyError):
+            stale = True
+        if stale:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -63,4 +63,9 @@ def _check_alike(one: Windows, other: Windows) -> None:
             f"{other.cache.root} cannot be joined to {one.cache.root}: it holds {shapes[1]} and commands of "
             f"{sizes[1]} numbers, and the first {shapes[0]} and {sizes[0]}; give datasets of one body."
         )
+    if one.cache.hz != other.cache.hz:
+        raise DatasetError(
+            f"{other.cache.root} cannot be joined to {one.cache.root}: it has {other.cache.hz:g} states a second, and "
+            f"the first {one.cache.hz:g}; give datasets of one rate."
+        )
     assert one.length == other.length and one.seed == other.seed

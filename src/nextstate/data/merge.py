@@ -28,8 +28,9 @@ from nextstate.data.shards import Row, place
 from nextstate.data.stats import combined_features, to_json
 from nextstate.data.storage import PARTIAL, naming_full_disk, sync, write_json, write_whole
 from nextstate.data.tables import COMPRESSION, episodes_table, tasks_table
+from nextstate.data.video import pictures_in
 from nextstate.data.writer import recover
-from nextstate.errors import DatasetError
+from nextstate.errors import DatasetError, StorageError
 
 SEED = "nextstate/seed"
 
@@ -134,7 +135,9 @@ class _Merged:
 
         try:
             write_whole(file_path(self.root, DATA_PATH, new), write)
-        except (pa.ArrowException, KeyError, IndexError) as error:
+        except StorageError:
+            raise
+        except (pa.ArrowException, KeyError, IndexError, OSError) as error:
             raise DatasetError(f"{source} is damaged ({error!r}); 'nextstate data check' says where.") from error
 
     def _link_videos(self, dataset: Dataset) -> dict[str, dict[int, int]]:
@@ -146,8 +149,19 @@ class _Merged:
             for file, new in moved[key].items():
                 target = file_path(self.root, VIDEO_PATH, new, key)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _link(dataset.video_path(key, file), target)
+                _link(self._whole(dataset, key, file), target)
         return moved
+
+    def _whole(self, dataset: Dataset, key: str, file: int) -> Path:
+        """A video; raises `DatasetError` for one that ends before its episodes do."""
+        source, fps = dataset.video_path(key, file), dataset.info.fps
+        ends = [round(e.videos[key][1] * fps) + e.length for e in dataset.episodes if e.videos[key][0] == file]
+        if (found := pictures_in(source)) < max(ends):
+            raise DatasetError(
+                f"{source} holds {found} pictures that are whole, its episodes need {max(ends)}; "
+                "'nextstate data check' says where."
+            )
+        return source
 
     def _rows(
         self,

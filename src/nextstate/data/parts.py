@@ -79,13 +79,18 @@ def require_commands(cache: Cache, where: Path | str, what: str) -> None:
 
 
 def require_senses(
-    cache: Cache, where: Path | str, senses: Mapping[str, Modality], action_size: int, whose: str
+    cache: Cache, where: Path | str, senses: Mapping[str, Modality], action_size: int, hz: float, whose: str
 ) -> None:
-    """Raises `DatasetError` for a dataset that lacks a sense of a model, or is of another body.
+    """Raises `DatasetError` for a dataset that lacks a sense of a model, or is of another body or rate.
 
     Args:
-        senses, action_size: that the model knows. whose: its name.
+        senses, action_size, hz: that the model knows. whose: its name.
     """
+    if cache.hz != hz:
+        raise DatasetError(
+            f"{where}: {cache.hz:g} states a second, but {whose} knows {hz:g}; give a dataset of that rate, or train a "
+            "model on this one."
+        )
     for name, kind in senses.items():
         found = cache.state_spec.get(name)
         if found is None or tuple(found.shape) != tuple(kind.shape):

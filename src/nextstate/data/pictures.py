@@ -35,7 +35,7 @@ def decoded(cell: Mapping[str, Any] | None, where: str) -> np.ndarray:
         image = Image.open(io.BytesIO(content))
         deep = image.mode.startswith(("I", "F"))
         return np.asarray(image if deep else image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # SyntaxError: of broken PNG chunks.
         raise DatasetError(f"{where}: a picture cannot be decoded ({error}); restore the file from a copy.") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,7 @@ from nextstate.data.format import FEATURE_OF, INFO_PATH, PRIVATE, ROW_FEATURES, 
 from nextstate.data.shards import Row, episodes_per_file, write_shard
 from nextstate.data.workers import cores, pool_of
 from nextstate.data.writer import Finished, Writer, consecutive, staged_path, steps_of, writing
-from nextstate.errors import DatasetError, HeldOutSeedError, NextstateError, SettingsError
+from nextstate.errors import DatasetError, HeldOutSeedError, SettingsError
 from nextstate.worlds import HELD_OUT_SEED, Policy, World, make_world
 
 EXPLORE = "explore"
@@ -121,10 +120,6 @@ def record(
         try:
             with pool_of(min(workers, max(len(todo), 1))) as pool:
                 recorder.run(pool, todo, ahead=2 * workers)
-        except BrokenProcessPool as error:
-            raise NextstateError(
-                "a recording process died (out of memory?); finished episodes are kept, run the same command again."
-            ) from error
         except KeyboardInterrupt:
             writer = Writer(root)
             writer.publish(steps_of(writer.info))

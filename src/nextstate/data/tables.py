@@ -67,11 +67,14 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A parquet file; raises `DatasetError` when it is missing or damaged."""
     try:
         with pq.ParquetFile(str(path), page_checksum_verification=True) as file:
-            return file.read(columns=None if columns is None else list(columns), use_threads=False)
+            table = file.read(columns=None if columns is None else list(columns), use_threads=False)
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing; restore it from a copy.") from error
     except (OSError, pa.ArrowException, KeyError) as error:
         raise DatasetError(f"{path} is truncated or damaged ({error}); restore it from a copy.") from error
+    if lacking := set(columns or ()) - set(table.column_names):
+        raise DatasetError(f"{path} lacks the columns {', '.join(sorted(lacking))}; restore it from a copy.")
+    return table
 
 
 def tasks_table(tasks: Sequence[str]) -> pa.Table:

@@ -56,6 +56,20 @@ def write_video(path: Path, clips: Iterable[np.ndarray], fps: float) -> None:
             container.mux(stream.encode())
 
 
+def pictures_in(path: Path) -> int:
+    """Number of coded pictures that are whole; nothing is decoded. Raises `DatasetError` for what is no video."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DatasetError(f"{path} holds no pictures; restore it from a copy.")
+            packets = container.demux(container.streams.video[0])
+            return sum(bool(packet.size) and not packet.is_corrupt for packet in packets)
+    except av.FFmpegError as error:
+        raise DatasetError(f"{path} is damaged or no video ({error}); restore it from a copy.") from error
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing; restore it from a copy.") from error
+
+
 def read_video(path: Path, fps: float, pixels: str = "rgb24") -> Iterator[tuple[int, np.ndarray]]:
     """Pictures in order with their numbers in the file, counted from their times: ``(H, W, 3)`` uint8 for rgb24.
 

@@ -8,9 +8,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
+
+from nextstate.errors import NextstateError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -31,7 +34,10 @@ class Here(Executor):
 
 @contextmanager
 def pool_of(workers: int) -> Iterator[Executor]:
-    """An executor of fresh single-threaded processes; with one worker, of this process itself."""
+    """An executor of fresh single-threaded processes; with one worker, of this process itself.
+
+    Raises `NextstateError` when one of them is killed.
+    """
     if workers <= 1:
         yield Here()
         return
@@ -41,6 +47,10 @@ def pool_of(workers: int) -> Iterator[Executor]:
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
     try:
         yield pool
+    except BrokenProcessPool as error:
+        raise NextstateError(
+            "a process that helped died (out of memory?); what was finished is kept, run the same command again."
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():

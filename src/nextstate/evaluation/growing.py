@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -148,21 +145,10 @@ def crew(workers: int) -> Iterator[Map]:
     if workers <= 1:
         yield lambda function, recipe, items: (function(recipe, item) for item in items)
         return
-    # A forked child would inherit a graphics context that it must not use, hence spawn.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quieten)
-    try:
+    from nextstate.data.workers import pool_of
+
+    with pool_of(workers) as pool:
         yield lambda function, recipe, items: pool.map(function, [recipe] * len(items), items)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
-def _quieten() -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _branches(

@@ -135,6 +135,8 @@ def spec_differences(ours: WorldModelSpec, theirs: WorldModelSpec) -> list[str]:
             found.append(f"{name} has shape {here.shape} here, {there.shape} there")
     if ours.action_size != theirs.action_size:
         found.append(f"actions of {ours.action_size} numbers here, {theirs.action_size} there")
+    if ours.hz != theirs.hz:
+        found.append(f"{ours.hz:g} states a second here, {theirs.hz:g} there")
     return found
 
 

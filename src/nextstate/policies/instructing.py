@@ -55,7 +55,7 @@ class Seen:
         """Looks at every frame once; raises `PlanningError` for a model that outlines no things."""
         if not isinstance(model, StateModel):
             raise PlanningError(f"{model.spec.name} outlines no things, of which a head could say where they go.")
-        require_senses(cache, cache.root, model.spec.modalities, model.spec.action_size, model.spec.name)
+        require_senses(cache, cache.root, model.spec.modalities, model.spec.action_size, model.spec.hz, model.spec.name)
         windows = Windows(cache, 2, "all", 0, list(model.spec.modalities))
         dtype = choose_dtype("auto", model.device)
         found = recall(model, windows, model.device, dtype, lambda: False, show or (lambda done, count: None))

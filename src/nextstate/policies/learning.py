@@ -97,7 +97,7 @@ class Recollection:
         caches = [open_cache(root) for root in roots]
         for cache, root in zip(caches, roots, strict=True):
             require_commands(cache, root, "learning a head")
-            require_senses(cache, root, model.spec.modalities, model.spec.action_size, model.spec.name)
+            require_senses(cache, root, model.spec.modalities, model.spec.action_size, model.spec.hz, model.spec.name)
         length = min(LONGEST, *(int(cache.lengths.min()) - 1 for cache in caches))
         show = show or (lambda done, count: None)
         parts = [Recollection._of(model, cache, length, seed, show, episodes, looks) for cache in caches]

@@ -63,7 +63,9 @@ def says(found: Mapping[str, Any]) -> list[str]:
     for name, text in texts.items():
         gap = summary.get(name)
         if gap:
-            said.append(text.format(*gap["between"], points=gap["points"]))
+            ahead = gap["points"] >= 0 or "{points:+g}" in text
+            names, points = (gap["between"], gap["points"]) if ahead else (gap["between"][::-1], -gap["points"])
+            said.append(text.format(*names, points=points))
     if summary.get("new_verb_success") is not None:
         verb = summary["new_verb"]
         rival = "" if verb["vla"] is None else f", by {verb['vla']['way']} {verb['vla']['rate']:.0%}"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nextstate.errors import CheckpointError
+from nextstate.errors import CheckpointError, DivergenceError
 from nextstate.models.pretrained import load_weights, save_pretrained, weights_of
 from nextstate.models.stages import stage_at
 from nextstate.training.checkpoint import Checkpoint, Checkpoints
@@ -352,6 +352,11 @@ class Trainer:
             )
 
     def _finish(self) -> None:
+        if not self.guard.calm:
+            raise DivergenceError(
+                f"the loss was exploding when training ended at step {self.step}, so no model is made of it; the "
+                f"checkpoint before is in {self.run.checkpoints}. Train with a lower rate, or for longer."
+            )
         aside = time.perf_counter()
         self._validate()
         self._save()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Metrics:
             write_bytes(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
         with naming_full_disk(self.path):
             self._file = self.path.open("a", buffering=1, encoding="utf-8")
+        self._refused = False
         self._board: Any = None
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
@@ -37,8 +39,10 @@ class Metrics:
     def note(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """One line: ``{"kind", "step", **values}``; values may be nested mappings of numbers."""
         line = {"kind": kind, "step": step, **plain(values)}
+        self._refused = True
         with naming_full_disk(self.path):
             self._file.write(json.dumps(line) + "\n")
+        self._refused = False
         if self._board is not None:
             for name, value in flat(values).items():
                 if isinstance(value, (int, float)):
@@ -46,7 +50,9 @@ class Metrics:
                         self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        self._file.close()
+        # A line that met a full disk is tried again here, and was told of already.
+        with naming_full_disk(self.path), suppress(OSError) if self._refused else nullcontext():
+            self._file.close()
         if self._board is not None:
             with naming_full_disk(self.path):
                 self._board.close()

@@ -11,7 +11,7 @@ import mujoco
 import numpy as np
 
 from nextstate.actions import check_actions
-from nextstate.errors import SettingsError, SnapshotError, StateError
+from nextstate.errors import SettingsError, SnapshotError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES, Modality, StateSpec, modality
 from nextstate.worlds.render import shared_renderer
 from nextstate.worlds.snapshot import Snapshot
@@ -20,6 +20,9 @@ HELD_OUT_SEED = 2**31
 """Seeds from here on are for evaluation only: recording refuses them."""
 
 CONTROL_HZ = 10.0
+
+DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+"""Warnings that MuJoCo counts where it begins a scene anew because it diverged."""
 
 
 @dataclass(frozen=True)
@@ -222,14 +225,18 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
         action = check_actions(action, self.action_size, f"{self.name} action")
         self.act(action)
         self._settle_derived()
-        if not np.isfinite(self.data.qpos).all():
-            raise StateError(f"{self.name}: physics diverged at step {self.steps}; the state is not finite.")
+        # Where physics diverges, MuJoCo begins the scene anew, counts it, and goes on.
+        if not np.isfinite(self.data.qpos).all() or any(self.data.warning[kind].number for kind in DIVERGED):
+            raise StateError(f"{self.name}: physics diverged at step {self.steps}; restore a snapshot, or reset.")
         self.steps += 1
         self._note_events()
 
     def observe(self, only: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The state now, modality -> reading."""
+        """The state now, modality -> reading; raises `UnknownNameError` for a modality there is not."""
         wanted = self.modalities if only is None else tuple(only)
+        for name in wanted:
+            if name not in MODALITIES:
+                raise UnknownNameError("modality", name, MODALITIES)
         pictures = [n for n in wanted if MODALITIES[n].kind == "image"]
         drawn = shared_renderer(self.size).render(self.model, self.data, pictures) if pictures else {}
         felt = {"proprio": self.proprio, "touch": self.touch}
@@ -308,14 +315,26 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
         )
 
     def sample_factors(self, seed: int, overrides: Mapping[str, float] | None = None) -> dict[str, float]:
-        """All factors of the episode with this seed."""
+        """All factors of the episode with this seed; raises `UnknownNameError` for an override that nothing has."""
         rng = np.random.default_rng([seed, self.version])
         held_out = seed >= HELD_OUT_SEED
         factors = {name: factor.sample(rng, held_out) for name, factor in self.factor_ranges.items()}
-        factors.update(overrides or {})
+        given = {name: float(value) for name, value in (overrides or {}).items()}
+        self._check_factors(given, factors)
+        factors.update(given)
         self.layout(rng, factors)
-        factors.update(overrides or {})
+        factors.update(given)
         return factors
+
+    def _check_factors(self, given: Mapping[str, float], drawn: Mapping[str, float]) -> None:
+        if given.keys() <= drawn.keys():
+            return
+        # Some are not drawn by themselves, but laid out.
+        laid_out = dict(drawn)
+        self.layout(np.random.default_rng(0), laid_out)
+        for name in given:
+            if name not in laid_out:
+                raise UnknownNameError("factor", name, laid_out)
 
     def advance(self) -> None:
         """Physics for one control step under the controls set."""
