@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nextstate.errors import CheckpointError, UnknownNameError
+from nextstate.errors import CheckpointError, PlanningError, UnknownNameError
 from nextstate.models.folders import SHIPPED
 from nextstate.models.heads import Head, HeadShape
 from nextstate.planning import SeenDistance
@@ -49,7 +49,7 @@ def joint() -> Joint:
     torch.manual_seed(0)
     head = Joint(SHAPE)
     fit_spread(head, window(0))
-    return learned(head, joint_loss, 230, lr=1e-2, muon=True)  # type: ignore[no-any-return]
+    return learned(head, joint_loss, 300, lr=1e-2, muon=True)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,17 @@ def test_one_network_is_policy_inverse_and_video(joint: Joint, state: dict[str, 
     far = (state["places"] - wanted)[:, 0].norm(dim=-1).median()
     for drawn in (both, video):
         assert (drawn.places[:, -1] - wanted)[:, 0].norm(dim=-1).median() < 0.5 * far
+
+
+def test_the_same_network_foresees_what_comes_of_commands(joint: Joint, state: dict[str, Tensor]) -> None:
+    commands, nowhere = 0.8 * TOWARDS[:, None].repeat(1, STEPS, 1), torch.zeros(16, 2)
+    ahead = joint.draw(state, state["places"], nowhere, torch.Generator().manual_seed(0), commanded=commands)
+    assert torch.equal(ahead.commands, commands)
+    moved, told = (ahead.places[:, -1] - state["places"])[:, 0], commands.sum(dim=1) * SPEED
+    assert torch.cosine_similarity(moved, told).median() > 0.9
+    assert (moved - told).norm(dim=-1).median() < 0.5 * told.norm(dim=-1).median()
+    with pytest.raises(PlanningError, match="both settled"):
+        joint.draw(state, state["places"], nowhere, torch.Generator(), deaf=True, commanded=commands)
 
 
 def test_its_layers_are_those_of_torch() -> None:

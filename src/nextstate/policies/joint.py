@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nextstate.errors import PlanningError
 from nextstate.models.dynamics import PACE
 from nextstate.models.heads import THOUGHT, Gaze, Head, HeadShape, draw_stretches
 from nextstate.planning.journeys import commands_to
@@ -108,15 +109,23 @@ class Joint(Head):
         generator: torch.Generator,
         given: Mapping[str, Tensor] | None = None,
         deaf: bool = False,
+        commanded: Tensor | None = None,
     ) -> Ahead:
-        """Futures and commands, one for each of N states.
+        """Futures and commands, one for each of N states: of both as a policy, or of one of them where the other is
+        known, as inverse or forward dynamics; or of the future alone, as a video model.
 
         Args:
             state, wanted, there: as of `Gaze`.
             given: ``places (N, S, K, 2)`` and ``proprio (N, S, P)`` of a future that is known: commands that lead
                 to it are drawn.
             deaf: draw the future alone, whatever commands would bring it about.
+            commanded: ``(N, S, A)`` commands that are known: what comes of them is drawn.
+
+        Raises:
+            PlanningError: where both are known, so that nothing is to be drawn.
         """
+        if commanded is not None and (given is not None or deaf):
+            raise PlanningError("commands and future are both settled; leave one of them to be drawn.")
         count, device = len(wanted), wanted.device
         thought = self.gaze(state, wanted, there)
         future = torch.randn(count, STEPS, self.future_size, generator=generator).to(device)
@@ -128,11 +137,13 @@ class Joint(Head):
             levels[:, 0] = 1.0
         if deaf:
             levels[:, 1] = 0.0
+        if commanded is not None:
+            commands, levels[:, 1] = commanded.to(device), 1.0
         for told in self._told(levels):
             towards, doing = self._velocities(thought + told, future, commands)
             if given is None:
                 future = future + towards / EULER
-            if not deaf:
+            if not deaf and commanded is None:
                 commands = commands + doing / EULER
         places, proprio = self.decode(state, future)
         return Ahead(places, proprio, commands.clamp(-1, 1))
@@ -180,6 +191,7 @@ def joint_loss(network: Joint, batch: Mapping[str, Tensor], generator: torch.Gen
     # Now and then one of the two is given, or not known at all: what the modes of drawing ask.
     kind = torch.randint(0, 6, (size,), generator=generator, device=device)
     levels[kind == 0, 0], levels[kind == 1, 0], levels[kind == 2, 1] = 1.0, levels[kind == 1, 1], 0.0
+    levels[kind == 3, 1] = 1.0
     noise = [torch.randn(x.shape, generator=generator, device=device) for x in (future, commands)]
     part = levels[:, :, None, None]
     mixed = [(1 - part[:, i]) * noise[i] + part[:, i] * x for i, x in enumerate((future, commands))]
@@ -190,6 +202,6 @@ def joint_loss(network: Joint, batch: Mapping[str, Tensor], generator: torch.Gen
     counts = counts * on_the_way[..., None] * (levels[:, 0] < 1)[:, None, None]
     foreseen = ((towards - (future - noise[0])).square() * counts).sum() / counts.sum().clamp_min(1)
     wrong = (doing - (commands - noise[1])).square().mean(dim=2)
-    weight = on_the_way + 0.3 * (1 - on_the_way)
-    done = (wrong * weight).sum() / weight.sum()
+    weight = (on_the_way + 0.3 * (1 - on_the_way)) * (levels[:, 1] < 1)[:, None]
+    done = (wrong * weight).sum() / weight.sum().clamp_min(1e-6)
     return {"loss": 0.3 * foreseen + done, "future": foreseen, "commands": done}
