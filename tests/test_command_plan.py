@@ -21,6 +21,7 @@ def test_a_goal_given_as_a_place_is_reached_and_shown(tmp_path: Path, capsys: py
     record = json.loads(out.with_name("planned.webp.json").read_text())
     assert len(record["actions"]) == 8 and len(record["cost"]) == 9
     assert record["cost"][-1] < 0.1 * record["cost"][0]
+    assert len(record["confidence"]) == 4 and 1 >= record["confidence"][0] > 0.5
     # What it expected is what came, or planning was luck.
     assert abs(record["expected_cost"][-1] - record["cost"][-1]) < 0.1 * record["cost"][0]
 
@@ -30,8 +31,13 @@ def test_a_planner_that_thinks_in_branches_shows_its_thoughts(tmp_path: Path) ->
     options = ["--planner", "tree", "--candidates", "24", "--horizon", "6", "--steps", "2"]
     assert main(["plan", "--goal", goal, *options, "--out", str(tmp_path / "p.webp")]) == 0
     page = (tmp_path / "thoughts.html").read_text()
-    thoughts = json.loads((tmp_path / "thoughts.json").read_text())["thoughts"]
+    told = json.loads((tmp_path / "thoughts.json").read_text())
+    thoughts = told["thoughts"]
     chosen = [thought for thought in thoughts if thought["fate"] == "chosen"]
+    for states in (chosen[0]["states"], told["truth"]):
+        assert {"rgb", "depth", "touch"} <= set(states) and states["rgb"]["strip"].startswith("data:image")
+    assert len(chosen[0]["states"]["touch"]) == len(chosen[0]["commands"])
+    assert all(0 <= chance <= 1 for chances in chosen[0]["events"].values() for chance in chances)
     assert page.count("<details") >= len(chosen) > 0 and page.count(" open>") == len(chosen)
     assert "what really comes" in page and "data:image/webp" in page
     assert "http" not in page.replace("http-equiv", "")
@@ -45,6 +51,8 @@ def test_a_planner_that_thinks_in_branches_shows_its_thoughts(tmp_path: Path) ->
         (["--goal", "contact", "--planner", "categorical"], "chooses from a list"),
         (["--goal", "contact", "--candidates", "0"], "--candidates 0"),
         (["--goal", "exploded"], "unknown event"),
+        (["--goal", "contact", "--seed", "-1"], "--seed -1"),
+        (["--goal", "push it left", "--model", "oracle"], "a model that outlines things"),
         (["--goal", "contact", "--world", "pushh"], "Did you mean 'push'"),
         (["--goal", "contact", "--horizon", "7"], "blocks"),
     ],

@@ -36,7 +36,7 @@ def show_thoughts(
 
     from nextstate.data.storage import write_bytes, write_json
     from nextstate.imagination.thoughts import illustrate
-    from nextstate.reports.thoughts import page
+    from nextstate.reports.thoughts import as_json, page
 
     names = [name for name in model.spec.modalities if name in world.modalities]
     told = getattr(model, "told", None)
@@ -56,5 +56,5 @@ def show_thoughts(
         branches = world.branch(snapshot, np.concatenate(line)[None], names)
         truth = {name: values[0] for name, values in branches.states.items()}
     write_bytes(page_path, page(tree, truth, world.state_spec, title, model.spec.name).encode())
-    write_json(page_path.with_suffix(".json"), tree.to_dict())
+    write_json(page_path.with_suffix(".json"), as_json(tree, truth, world.state_spec))
     print(f"{page_path}: {len(tree.thoughts) - 1} thoughts")

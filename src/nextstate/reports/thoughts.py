@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,30 @@ def page(tree: ThoughtTree, truth: Mapping[str, np.ndarray] | None, spec: StateS
     )
 
 
+def as_json(tree: ThoughtTree, truth: Mapping[str, np.ndarray] | None, spec: StateSpec) -> dict[str, Any]:
+    """The same for programs: pictures as strips of so many instants (data URLs), what is felt at every step.
+
+    Args:
+        tree, truth, spec: as of `page`.
+    """
+    told = tree.to_dict()
+    for thought, row in zip(tree.thoughts, told["thoughts"], strict=True):
+        if thought.states:
+            row["states"] = _sensed(thought.states, spec)
+    return {**told, "truth": None if truth is None else _sensed(truth, spec)}
+
+
+def _sensed(states: Mapping[str, np.ndarray], spec: StateSpec) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, values in states.items():
+        if name in spec and spec[name].kind == "image":
+            steps, pictures = _instants(name, values, spec, FRAMES)
+            found[name] = {"steps": steps.tolist(), "strip": sheet(pictures[None])}
+        else:
+            found[name] = np.round(values.astype(float), 4).tolist()
+    return found
+
+
 def _line(chosen: list[Thought], truth: Mapping[str, np.ndarray] | None, spec: StateSpec) -> str:
     if not chosen or not chosen[0].states:
         return ""
@@ -82,7 +107,8 @@ def _children(tree: ThoughtTree, number: int, shown: set[int], spec: StateSpec) 
 
 def _thought(tree: ThoughtTree, thought: Thought, shown: set[int], spec: StateSpec) -> str:
     tone = {CHOSEN: "is-chosen", IMPLAUSIBLE: "is-doubted"}.get(thought.fate, "")
-    likely = [name.replace("_", " ") for name, values in thought.events.items() if values[-1] > LIKELY]
+    chances = {name.replace("_", " "): values[-1] for name, values in thought.events.items()}
+    likely = [f"{name} {chance:.0%}" for name, chance in chances.items() if chance > LIKELY]
     told = f"<b>{escape(thought.fate)}</b> cost {thought.cost:.3g}, confidence {thought.confidence:.0%}" + (
         f" · {escape(', '.join(likely))}" if likely else ""
     )
@@ -98,13 +124,18 @@ def _thought(tree: ThoughtTree, thought: Thought, shown: set[int], spec: StateSp
 
 def _strip(name: str, title: str, states: np.ndarray, spec: StateSpec, most: int) -> str:
     """States ``(S, h, w[, c])`` as one picture, some of them side by side."""
-    steps = np.unique(np.linspace(0, len(states) - 1, min(most, len(states))).round().astype(int))
-    kind = spec[name] if name == "rgb" else drawable(spec[name], states)
-    pictures = draw_states(kind, states[steps])
+    steps, pictures = _instants(name, states, spec, most)
     height, width = pictures.shape[1:3]
     words = f"{title or name}: {len(steps)} instants"
     image = f'<img src="{sheet(pictures[None])}" width="{width * len(steps)}" height="{height}" alt="{escape(words)}">'
     return f"<figure>{image}{f'<figcaption>{escape(title)}</figcaption>' if title else ''}</figure>"
+
+
+def _instants(name: str, states: np.ndarray, spec: StateSpec, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Some steps evenly apart, and their pictures ``(N, h, w, 3)``."""
+    steps = np.unique(np.linspace(0, len(states) - 1, min(most, len(states))).round().astype(int))
+    kind = spec[name] if name == "rgb" else drawable(spec[name], states)
+    return steps, draw_states(kind, states[steps])
 
 
 def _felt(name: str, values: np.ndarray) -> str:
