@@ -146,7 +146,7 @@ def test_held_out_paraphrases_are_never_learned_from(name: str) -> None:
         assert not learned & {*phrases.held_out, *phrases.unheard}
         assert all(set(split_words(text)) - words for text in phrases.unheard)
     with pytest.raises(UnknownNameError, match="paraphrases"):
-        paraphrases("drop")
+        paraphrases("detour")
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +223,32 @@ def test_what_a_script_does_is_what_it_is_named_after(
     _, future = play(world, instant, does, horizon, np.random.default_rng(0))
     assert NAMED[name](type(world), does, future.course)
     assert not any(NAMED[name](type(world), other, future.course) for other in others)
+
+
+@pytest.mark.parametrize(
+    ("name", "horizon", "exclusive"),
+    [
+        ("drop", 40, ("drop_on_platform", "drop_in_gap")),
+        ("drop", 40, ("throw_left", "throw_right")),
+        ("collide", 50, ("hit_hard", "hit_gently", "hit_back")),
+        ("occlude", 60, ("hide_blue", "through_blue")),
+    ],
+)
+def test_scripts_mostly_do_what_they_are_named_after_and_never_the_opposite(
+    name: str, horizon: int, exclusive: tuple[str, ...]
+) -> None:
+    world, done = make_world(name, modalities=["proprio"]), []
+    for scene in range(5):
+        instant = reach(world, HELD_OUT_SEED + 5000 + scene, 0)
+        for skill in exclusive:
+            assert instant.snapshot is not None
+            world.restore(instant.snapshot)
+            if world.skills[skill].possible(world):
+                course = play(world, instant, skill, horizon, np.random.default_rng(scene))[1].course
+                happened = [other for other in exclusive if NAMED[name](type(world), other, course)]
+                assert len(happened) <= 1
+                done.append(skill in happened)
+    assert np.mean(done) >= 0.5
 
 
 def test_shares_stand_with_their_intervals() -> None:

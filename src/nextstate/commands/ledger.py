@@ -70,11 +70,13 @@ def ledger_of(name: str, config: Config) -> Ledger:
     """Of a folder or a preset; no weights are read or made, so any size is quick."""
     import torch
 
+    from nextstate.commands.pretrain import BEST
     from nextstate.errors import MissingExtraError
     from nextstate.models import build_any
     from nextstate.models.accounts import decision_operations
     from nextstate.models.folders import folder_of
     from nextstate.models.pretrained import CONFIG, read_config, spec_from_dict
+    from nextstate.models.world_model import PRESETS
 
     folder = folder_of(name)
     if folder.is_dir() or len(folder.parts) > 1:
@@ -83,7 +85,8 @@ def ledger_of(name: str, config: Config) -> Ledger:
         spec, preset, options = spec_from_dict(saved["spec"]), saved["preset"], saved.get("options", {})
         title = spec.name
     else:
-        spec, preset, options, title = spec_of(config), name, {}, name
+        objective = {"objective": BEST} if name in PRESETS else {}
+        spec, preset, options, title = spec_of(config), name, objective, name
     with torch.device("meta"):
         model: Any = build_any(spec, preset, **options)
     owners = dict(model.owners())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from nextstate.evaluation.agreement import CONTACT_NEWTON
 from nextstate.evaluation.suite import group_indices
 from nextstate.worlds import WORLDS, World
 from nextstate.worlds.grasp_scene import NAMES, TRAVEL
+from nextstate.worlds.occlude import under_screen
 from nextstate.worlds.push import DIRECTIONS
 from nextstate.worlds.scene import COLOURS
 
@@ -33,6 +34,13 @@ HELD = float(np.log1p(1.0))
 NEAR = 0.045
 """Metres, seen from above, from the hand to what it holds or lays something on, at most."""
 
+HIGH, SWINGS, SWUNG = 0.6, 0.02, 3
+"""Metres above the ground from which something falls from high up; that a hand that throws moves in a step, of so many
+before it has let go."""
+
+FAST = 0.05
+"""Metres in a step beyond which a puck is struck hard."""
+
 ASIDE = 0.09
 """Metres from the middle from which a place is on the left or on the right."""
 
@@ -42,24 +50,42 @@ class Course:
     """What came of H steps.
 
     Args:
-        before: outcome at the instant, ``(D,)``, true. body, touch: outcome groups of these names ``(H, ...)``.
+        before: outcome at the instant, ``(D,)``, true. path: outcomes ``(H, D)``; where somebody looked now and then
+            alone (see `WATCHED`), known in between in the groups of body and touch.
+        body, touch: outcome groups of these names ``(H, ...)``.
         outcome: at the end ``(D,)``. events: at the end, name -> whether it is the case.
-        side: of the world's motor, 1 for right, where it has one.
+        first: name -> step at which it was the case first, of events that were, in worlds that are `WATCHED`.
+        factors: of the scene.
     """
 
     before: np.ndarray
+    path: np.ndarray
     body: np.ndarray
     touch: np.ndarray
-    outcome: np.ndarray
     events: Mapping[str, bool]
-    side: float = 1.0
+    first: Mapping[str, int]
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> np.ndarray:
+        return np.asarray(self.path[-1])
 
     @staticmethod
-    def of(world: World, before: np.ndarray, outcomes: np.ndarray, events: np.ndarray) -> Course:
-        """From outcomes ``(H, D)``, and which of the world's events are the case at the end."""
-        groups, side = group_indices(type(world)), float(world.factors.get("side", 1.0))
-        happened = dict(zip(world.events, events.tolist(), strict=True))
-        return Course(before, outcomes[:, groups["body"]], outcomes[:, groups["touch"]], outcomes[-1], happened, side)
+    def of(
+        world: type[World],
+        before: np.ndarray,
+        outcomes: np.ndarray,
+        events: np.ndarray,
+        factors: Mapping[str, float] | None = None,
+    ) -> Course:
+        """From outcomes ``(H, D)`` and which events are the case at every step ``(H, E)``, or at some and the end."""
+        groups = group_indices(world)
+        ends = dict(zip(world.events, events[-1].tolist(), strict=True))
+        first = {
+            name: int(column.argmax()) for name, column in zip(world.events, events.T, strict=True) if column.any()
+        }
+        body, touch = outcomes[:, groups["body"]], outcomes[:, groups["touch"]]
+        return Course(before, outcomes, body, touch, ends, first, factors or {})
 
     def places(self, world: type[World], size: int, outcome: np.ndarray) -> np.ndarray:
         """Of objects ``(objects, size)`` in metres."""
@@ -83,11 +109,14 @@ class Witness:
         self.world, self.skill = world, skill
         self.before = np.asarray(world.outcome())
         self.outcomes: list[np.ndarray] = []
+        self.events: list[np.ndarray] = []
 
     def look(self) -> bool:
         """To be called once after each step."""
         self.outcomes.append(np.asarray(self.world.outcome()))
-        course = Course.of(self.world, self.before, np.stack(self.outcomes), self.world.events_now())
+        self.events.append(self.world.events_now())
+        seen, events = np.stack(self.outcomes), np.stack(self.events)
+        course = Course.of(type(self.world), self.before, seen, events, self.world.factors)
         return NAMED[self.world.name](type(self.world), self.skill, course)
 
 
@@ -118,7 +147,7 @@ def _spill(world: type[World], skill: str, course: Course) -> bool:
     felt = bool((course.touch > np.log1p(CONTACT_NEWTON / 0.5)).any())
     if skill.startswith("tip"):
         onto = skill == "tip_towards_motor"
-        way = went * course.side * (1 if onto else -1)
+        way = went * course.factors.get("side", 1.0) * (1 if onto else -1)
         return course.events["toppled"] and way > SLID and course.events["motor_wet"] == onto
     if course.events["toppled"]:
         return False
@@ -151,8 +180,73 @@ def _grasp(world: type[World], skill: str, course: Course) -> bool:
     return bool(np.linalg.norm(last[:2] - base[:2]) < NEAR and last[2] > first[2] + 0.03)
 
 
-NAMED: dict[str, Named] = {"push": _push, "spill": _spill, "grasp": _grasp}
+def _drop(world: type[World], skill: str, course: Course) -> bool:
+    released = course.first.get("released")
+    if released is None or not course.events["released"]:
+        return False
+    if skill in ("drop_on_platform", "drop_in_gap"):
+        return course.events[{"drop_on_platform": "on_platform", "drop_in_gap": "in_gap"}[skill]]
+    across = course.body[:, 0]
+    if skill == "drop_on_ramp":
+        landed = course.first.get("landed")
+        return landed is not None and course.first.get("on_ramp") == landed
+    if skill == "let_go":
+        still = abs(float(across[released] - course.before[group_indices(world)["body"]][0])) < FAR
+        return still and course.body[released, 1] > HIGH and "landed" in course.first
+    way = -1 if skill == "throw_left" else 1
+    swing = way * np.diff(np.append(course.before[group_indices(world)["body"]][0], across[: released + 1]))
+    x = course.path[:, group_indices(world)["objects"]][:, 0]
+    landed = max(course.first.get("landed", len(x) - 1), released)
+    return bool(swing[-SWUNG:].max() > SWINGS and way * (x[landed] - x[max(released - SWUNG, 0)]) > SWINGS)
+
+
+def _collide(world: type[World], skill: str, course: Course) -> bool:
+    pucks = course.places(world, 2, course.before)
+    touching = (course.touch > np.log1p(CONTACT_NEWTON / 0.5)).any(axis=1)
+    struck = course.first.get("struck")
+    if struck is None:
+        return False
+    # What was struck has moved on in that step, and what it has hit meanwhile hardly.
+    moved = course.places(world, 2, course.path[struck]) - pucks
+    first = int(np.linalg.norm(moved, axis=1).argmax())
+    if skill.startswith("send"):
+        way = -1 if skill == "send_left" else 1
+        free = course.path[: course.first.get("bounced", len(course.path)) + 1]
+        went = way * (free[:, group_indices(world)["objects"]][:, 0] - pucks[0, 0])
+        return first == 0 and float(went.max()) >= FAR
+    if "collided" not in course.first or first != (skill == "hit_back"):
+        return False
+    if skill == "hit_back":
+        return True
+    start = np.concatenate([course.before[group_indices(world)["body"]][None], course.body])
+    speeds = np.linalg.norm(np.diff(start, axis=0), axis=1)
+    fastest = float(speeds[touching].max()) if touching.any() else float(speeds[struck])
+    return fastest > FAST if skill == "hit_hard" else fastest <= FAST
+
+
+def _occlude(world: type[World], skill: str, course: Course) -> bool:
+    kind, name = skill.split("_")
+    if kind == "go":
+        return bool(np.linalg.norm(course.body[-1, :2] - under_screen(course.factors)) < NEAR)
+    slot = COLOURS.index(name)
+    hidden = course.path[:, group_indices(world)["hidden"]][:, slot] > 0.5
+    if kind == "hide":
+        return bool(hidden[-1])
+    return bool(hidden.any() and not hidden[-1])
+
+
+NAMED: dict[str, Named] = {
+    "push": _push,
+    "spill": _spill,
+    "grasp": _grasp,
+    "drop": _drop,
+    "collide": _collide,
+    "occlude": _occlude,
+}
 """World -> whether what a skill of it is named after happened."""
+
+WATCHED = ("drop", "collide", "occlude")
+"""Worlds in which what happens on the way counts, so that every step is looked at."""
 
 SAYING = {
     "push": "the named thing went 8 cm the named way, not askew, and nothing went farther",
@@ -160,6 +254,12 @@ SAYING = {
     "touched or kept away from: felt or not, and in its place",
     "grasp": "held first where the named thing stood, and lifted; let go on the named side, or over the named thing; "
     "drawer: open or shut at the end",
+    "drop": "let go; at rest on the platform or in the gap, or on the ramp first; from high up, where it was; or "
+    "while the hand moved to that side, and it flew there",
+    "collide": "the right puck was struck first; both collided, the striker being faster or slower than half a metre "
+    "a second; or the red one went 8 cm to that side before it met a wall",
+    "occlude": "the named thing is hidden at the end, or was hidden and is in sight again; the body is in the middle "
+    "under the screen",
 }
 """The same in words."""
 
@@ -175,15 +275,14 @@ def fulfilled(cache: Cache, dataset: Path, episodes: np.ndarray, skills: Sequenc
     """
     if cache.world not in NAMED or not {"outcome", "events"} <= cache.arrays.keys():
         return np.ones(len(episodes), bool)
-    world, facts, groups = WORLDS[cache.world], factors_of(dataset), group_indices(WORLDS[cache.world])
+    world, facts = WORLDS[cache.world], factors_of(dataset)
     found = []
     for episode, skill in zip(episodes.tolist(), skills, strict=True):
         first = int(cache.starts[episode])
         last = first + min(steps, int(cache.lengths[episode]) - 1)
         outcomes = np.asarray(cache.arrays["outcome"][first : last + 1])
-        happened = dict(zip(world.events, cache.arrays["events"][last].tolist(), strict=True))
-        side = float(facts.get(int(cache.episodes[episode]), {}).get("side", 1.0))
-        body, touch = (outcomes[1:, groups[name]] for name in ("body", "touch"))
-        course = Course(outcomes[0], body, touch, outcomes[-1], happened, side)
+        happened = np.asarray(cache.arrays["events"][first + 1 : last + 1], bool)
+        factors = facts.get(int(cache.episodes[episode]), {})
+        course = Course.of(world, outcomes[0], outcomes[1:], happened, factors)
         found.append(NAMED[cache.world](world, skill, course))
     return np.array(found, bool)

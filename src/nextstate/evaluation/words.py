@@ -17,7 +17,7 @@ import torch
 
 from nextstate.errors import PlanningError, UnknownNameError
 from nextstate.evaluation.bootstrap import Ratio
-from nextstate.evaluation.named import NAMED, SAYING, Course
+from nextstate.evaluation.named import NAMED, SAYING, WATCHED, Course
 from nextstate.evaluation.readout import Readout
 from nextstate.evaluation.suite import group_indices
 from nextstate.imagination import Instant, reach
@@ -124,20 +124,21 @@ def play(
     assert instant.snapshot is not None
     world.restore(instant.snapshot)
     before = np.asarray(world.outcome())
-    policy, commands, outcomes = world.skills[name].make(world, rng), [], []
+    policy, commands, outcomes, events = world.skills[name].make(world, rng), [], [], []
     for _ in range(horizon):
         commands.append(policy(world))
         world.advance_action(commands[-1])
         outcomes.append(np.asarray(world.outcome()))
+        events.append(world.events_now())
     seen = np.stack(outcomes)
-    course = Course.of(world, before, seen, world.events_now())
+    course = Course.of(type(world), before, seen, np.stack(events), world.factors)
     return np.stack(commands).astype(np.float32), Future(seen[instants(horizon)], course)
 
 
 def read(world: World, before: np.ndarray, readout: Readout, model: WorldModel, span: Beliefs) -> list[Future]:
     """Futures that a model imagined ``(K, H, ...)``, as the frozen readout reads them."""
     horizon = next(iter(span.tensors.values())).shape[1]
-    at = instants(horizon)
+    at = list(range(horizon)) if world.name in WATCHED else instants(horizon)
     felt = {name for name, _ in readout.direct.values()}
     with torch.inference_mode():
         vectors = model.decode(span, sorted(felt))
@@ -147,8 +148,9 @@ def read(world: World, before: np.ndarray, readout: Readout, model: WorldModel, 
     outcomes[:, at] = reading.outcomes
     for group, (source, of) in readout.direct.items():
         outcomes[:, :, groups[group]] = of(vectors[source].cpu().numpy())
-    last = reading.events[:, -1] > 0.5
-    return [Future(outcomes[k][at], Course.of(world, before, outcomes[k], last[k])) for k in range(count)]
+    happened, kind = reading.events > 0.5, type(world)
+    courses = [Course.of(kind, before, outcomes[k], happened[k], world.factors) for k in range(count)]
+    return [Future(outcomes[k][instants(horizon)], courses[k]) for k in range(count)]
 
 
 def instants(horizon: int) -> list[int]:

@@ -336,18 +336,20 @@ class StateModel(nn.Module):
     def owners(self) -> dict[str, int]:
         """Parameters by owner: nearly all see, foresee and draw."""
         count = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
-        senses = {"touch": 0, "proprio": 0}
+        senses = {"touch": 0, "proprio": 0, **dict.fromkeys(self.vectors, 0)}
         for table in (self.dynamics.feel, self.dynamics.tell, self.dynamics.impart):
             for name, layer in table.items():
                 senses[name] += sum(p.numel() for p in layer.parameters())
         action = sum(p.numel() for p in self.dynamics.action.parameters()) + count.get("silent", 0)
+        dynamics = sum(count.values()) - sum(count[n] for n in SEEING) - action - sum(senses.values())
         return {
             "vision": sum(count[n] for n in SEEING),
-            "dynamics": sum(count.values()) - sum(count[n] for n in SEEING) - action - sum(senses.values()),
-            "touch": senses["touch"],
-            "proprioception": senses["proprio"],
+            "dynamics": dynamics,
+            "touch": senses.pop("touch"),
+            "proprioception": senses.pop("proprio"),
             "action": action,
             "language": 0,
+            **senses,
         }
 
     @property

@@ -130,7 +130,7 @@ class Occlude(PusherWorld):
 
     def screen_middle(self) -> np.ndarray:
         """``(x, y)`` in metres on the table of the middle of what the screen hides."""
-        return _screen(self.factors)[0] * CAMERA_HEIGHT / (CAMERA_HEIGHT - SCREEN_HEIGHT)
+        return under_screen(self.factors)
 
     def explore(self, rng: np.random.Generator) -> Policy:
         """Pushes objects under the screen or on through it, and pushes about at random in between."""
@@ -156,6 +156,11 @@ class Occlude(PusherWorld):
             return pusher.push_along(world, plan["slot"], plan["aim"], plan["side"], plan["speed"])
 
         return policy
+
+
+def under_screen(factors: Mapping[str, float]) -> np.ndarray:
+    """``(x, y)`` in metres on the table of the middle of what the screen hides."""
+    return np.asarray(_screen(factors)[0] * CAMERA_HEIGHT / (CAMERA_HEIGHT - SCREEN_HEIGHT))
 
 
 def _screen(factors: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:

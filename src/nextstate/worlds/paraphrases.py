@@ -9,13 +9,14 @@ anew in any of these words while something learns from it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import cycle, product
 
 from nextstate.errors import UnknownNameError
 from nextstate.worlds import grasp_scene, paraphrased
+from nextstate.worlds.occlude import SLOTS
 from nextstate.worlds.push import DIRECTIONS
 from nextstate.worlds.scene import COLOURS
 
@@ -134,9 +135,24 @@ def _further_things(colour: str, nouns: Sequence[str], further: Sequence[str]) -
     return _things(paraphrased.FURTHER_COLOURS[colour], nouns), _things(paraphrased.COLOURS[colour], further)
 
 
-def _spill() -> Asked:
-    said = paraphrased.SPILL
+def _whole(said: Mapping[str, paraphrased.Pair]) -> Asked:
+    """Of skills that are asked for in whole sentences."""
     return {name: _phrases(_filled(PLEASE, what=known), ("",), unheard) for name, (known, unheard) in said.items()}
+
+
+def _occlude() -> Asked:
+    asked = {}
+    for kind, colour in product(paraphrased.OCCLUDE, COLOURS[:SLOTS]):
+        known, unheard = paraphrased.OCCLUDE[kind]
+        things = _things(paraphrased.COLOURS[colour], paraphrased.NOUNS)
+        plain = [f"the {colour} {noun}" for noun in paraphrased.NOUNS]
+        other = [
+            *_things(paraphrased.UNHEARD_COLOURS[colour], paraphrased.NOUNS[:1]),
+            *(f"the {colour} {noun}" for noun in paraphrased.UNHEARD_NOUNS),
+        ]
+        new = [*_named(known[:4], other), *_named(unheard, plain)]
+        asked[f"{kind}_{colour}"] = _phrases(known, things, new)
+    return {**asked, **_whole({"go_under": paraphrased.GO_UNDER})}
 
 
 def _grasp() -> Asked:
@@ -192,4 +208,11 @@ PLEASE = ("{what}", "please {what}", "now {what}", "{what} please")
 """What goes with any sentence."""
 
 
-WRITTEN = {"push": _push, "spill": _spill, "grasp": _grasp}
+WRITTEN: Mapping[str, Callable[[], Asked]] = {
+    "push": _push,
+    "spill": lambda: _whole(paraphrased.SPILL),
+    "grasp": _grasp,
+    "drop": lambda: _whole(paraphrased.DROP),
+    "collide": lambda: _whole(paraphrased.COLLIDE),
+    "occlude": _occlude,
+}

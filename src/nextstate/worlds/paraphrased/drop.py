@@ -1,0 +1,148 @@
+"""Sentences about something that is let fall over a platform, a ramp and a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nextstate.worlds.paraphrased.words import Pair
+
+DROP: Mapping[str, Pair] = {
+    "drop_on_platform": (
+        (
+            "drop the object onto the platform",
+            "let the object fall on the platform",
+            "release the object above the platform",
+            "put the object on the platform",
+            "drop it on the brown shelf",
+            "let it fall on the brown shelf",
+            "release it over the brown shelf",
+            "put it on the brown ledge",
+            "let go of it above the brown ledge",
+            "drop the thing so that it lies on the platform",
+            "the object should come to rest on the platform",
+            "lay the thing down on the shelf",
+            "carry it over the platform and open the fingers",
+            "set the object down on the ledge",
+            "leave it lying on the platform",
+            "move over the shelf and let go",
+        ),
+        (
+            "deposit the item on the table",
+            "place your load upon the raised deck",
+            "plop the item onto the plateau",
+            "the item belongs upon the stage",
+            "unload the cargo on the bench",
+        ),
+    ),
+    "drop_on_ramp": (
+        (
+            "drop the object onto the ramp",
+            "let the object fall on the ramp",
+            "release the object above the purple ramp",
+            "put the object on the slope",
+            "let it roll or slide down the slope",
+            "drop it on the purple slope",
+            "let go of it above the ramp",
+            "release it over the slope",
+            "drop the thing so that it slides down the ramp",
+            "let the thing roll down the ramp",
+            "the object should run down the ramp",
+            "carry it over the ramp and open the fingers",
+            "move over the slope and let go",
+            "make it slide down the purple ramp",
+            "let it come down the slope",
+            "put it on the ramp so that it rolls off",
+        ),
+        (
+            "send the item down the incline",
+            "use the chute",
+            "deposit the item on the tilted board",
+            "have your load tumble along the wedge",
+            "let gravity take it along the slanted plane",
+        ),
+    ),
+    "drop_in_gap": (
+        (
+            "drop the object into the gap",
+            "let the object fall into the gap",
+            "release the object above the hole",
+            "put the object into the gap",
+            "let it fall into the pit",
+            "release it above the hole in the ground",
+            "drop it into the pit",
+            "let go of it over the hole",
+            "drop the thing so that it lies in the gap",
+            "the object should end up in the pit",
+            "carry it over the gap and open the fingers",
+            "move over the hole and let go",
+            "make it fall into the hole in the ground",
+            "put the thing into the pit",
+            "leave it lying in the gap",
+            "let it drop down into the hole",
+        ),
+        (
+            "discard the item in the trench",
+            "throw your load away down the ditch",
+            "the item belongs inside the cavity",
+            "bury it within the crevice",
+            "lower the cargo into the trough",
+        ),
+    ),
+    "let_go": (
+        (
+            "lift the object up and let it fall",
+            "raise it and open the fingers",
+            "drop it from high up",
+            "let go of the object at the top",
+            "take the object up and release it",
+            "lift it as high as you can and let go",
+            "raise the thing and drop it where it is",
+            "go straight up with it and open the fingers",
+            "let it fall from the top",
+            "release the object high up",
+            "carry it up and let it drop",
+            "drop the thing from above, right here",
+            "lift it first, then let go",
+            "raise the object to the top and release it",
+            "let the thing fall from as high as possible",
+            "open the fingers at the top",
+        ),
+        (
+            "hoist the item and free it",
+            "elevate your load, next unclasp the hand",
+            "give up the item at maximum altitude",
+            "ascend, afterwards relax the grip",
+            "the item shall plunge vertically",
+        ),
+    ),
+    **{
+        f"throw_{way}": (
+            (
+                f"throw the object to the {way}",
+                f"toss it {way}wards",
+                f"let go of it while moving {way}",
+                f"release the object on the way to the {way}",
+                f"throw it {way}",
+                f"toss the thing to the {way}",
+                f"move {way} fast and let go",
+                f"swing it to the {way} and open the fingers",
+                f"make the object fly {way}",
+                f"let it fly to the {way}",
+                f"throw the thing {way}wards",
+                f"release it while you move to the {way}",
+                f"the object should fly to the {way} side",
+                f"open the fingers while you are moving {way}",
+                f"toss the object over to the {way} side",
+                f"let go of the thing on your way {way}",
+            ),
+            (
+                f"hurl the item {way}",
+                f"fling your load to the {way}",
+                f"sling the item {way}wards",
+                f"pitch it to the {way} like a ball",
+                f"lob the item across to the {way}",
+            ),
+        )
+        for way in ("left", "right")
+    },
+}
