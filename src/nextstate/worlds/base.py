@@ -13,6 +13,8 @@ import numpy as np
 from nextstate.actions import check_actions
 from nextstate.errors import SettingsError, SnapshotError, StateError, UnknownNameError
 from nextstate.modalities import MODALITIES, Modality, StateSpec, modality
+from nextstate.worlds.factors import Factor as Factor
+from nextstate.worlds.factors import check_names
 from nextstate.worlds.render import shared_renderer
 from nextstate.worlds.snapshot import Snapshot
 
@@ -23,33 +25,6 @@ CONTROL_HZ = 10.0
 
 DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
 """Warnings that MuJoCo counts where it begins a scene anew because it diverged."""
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A named, randomised property of a scene.
-
-    Args:
-        low, high: range of values.
-        held_out: sub-range that recording never sees and evaluation draws from half of the time.
-        integer: whether only whole numbers occur.
-    """
-
-    low: float
-    high: float
-    held_out: tuple[float, float] | None = None
-    integer: bool = False
-
-    def sample(self, rng: np.random.Generator, held_out: bool) -> float:
-        if self.integer:
-            return float(rng.integers(int(self.low), int(self.high) + 1))
-        if self.held_out is None:
-            return float(rng.uniform(self.low, self.high))
-        gap_low, gap_high = self.held_out
-        if held_out and rng.random() < 0.5:
-            return float(rng.uniform(gap_low, gap_high))
-        value = float(rng.uniform(self.low, self.high - (gap_high - gap_low)))
-        return value if value < gap_low else value + (gap_high - gap_low)
 
 
 Policy = Callable[["World"], np.ndarray]
@@ -320,21 +295,15 @@ class World(gymnasium.Env[dict[str, Any], np.ndarray]):
         held_out = seed >= HELD_OUT_SEED
         factors = {name: factor.sample(rng, held_out) for name, factor in self.factor_ranges.items()}
         given = {name: float(value) for name, value in (overrides or {}).items()}
-        self._check_factors(given, factors)
+        if not given.keys() <= factors.keys():
+            # Some are not drawn by themselves, but laid out.
+            laid_out = dict(factors)
+            self.layout(np.random.default_rng(0), laid_out)
+            check_names(given, laid_out)
         factors.update(given)
         self.layout(rng, factors)
         factors.update(given)
         return factors
-
-    def _check_factors(self, given: Mapping[str, float], drawn: Mapping[str, float]) -> None:
-        if given.keys() <= drawn.keys():
-            return
-        # Some are not drawn by themselves, but laid out.
-        laid_out = dict(drawn)
-        self.layout(np.random.default_rng(0), laid_out)
-        for name in given:
-            if name not in laid_out:
-                raise UnknownNameError("factor", name, laid_out)
 
     def advance(self) -> None:
         """Physics for one control step under the controls set."""
