@@ -51,6 +51,8 @@ def test_a_planner_that_thinks_in_branches_shows_its_thoughts(tmp_path: Path) ->
         (["--goal", "contact", "--planner", "categorical"], "chooses from a list"),
         (["--goal", "contact", "--candidates", "0"], "--candidates 0"),
         (["--goal", "exploded"], "unknown event"),
+        (["--goal", "contact", "--planner", "tree", "--samples", "2"], "imagines one future of each plan"),
+        (["--goal", "contact", "--caution", "1"], "at least 2 samples"),
         (["--goal", "contact", "--seed", "-1"], "--seed -1"),
         (["--goal", "push it left", "--model", "oracle"], "a model that outlines things"),
         (["--goal", "contact", "--world", "pushh"], "Did you mean 'push'"),

@@ -69,6 +69,11 @@ class Config:
     """Steps acted before planning again."""
     last: float = 0.5
     """How much more than another the last step looked ahead counts, from 0 to 1."""
+    caution: float = 0.0
+    """How much it counts against a plan that the model is not sure of its cost: weight of the standard deviation among
+    sampled futures; of planners that draw whole plans."""
+    samples: int = 0
+    """Sampled futures by which that is judged, at least 2; 0 plans by the central one."""
     out: Path = Path("act.json")
     """Where results go; trials are noted beside it, in act.jsonl."""
 
@@ -142,10 +147,12 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     from nextstate.acting.ways import NEEDS, PLANS, Tools
     from nextstate.evaluation.oracle import Oracle
     from nextstate.models.folders import folder_of
+    from nextstate.planning import check_caution
     from nextstate.policies.learning import HEADS
     from nextstate.policies.loading import planner_by
     from nextstate.worlds import make_world
 
+    check_caution(config.planner, config.caution, config.samples)
     needed = {head for way in config.ways for head in NEEDS.get(way, ())}
     if config.goal in LEADS and set(PLANS) & set(config.ways):
         needed.add(LEADS[config.goal])
@@ -164,6 +171,8 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
             "stride": config.block,
             "every": config.every,
             "last": config.last,
+            "caution": config.caution,
+            "samples": config.samples,
         },
         config.candidates,
         config.descend,
@@ -202,6 +211,7 @@ def table(world: str, rows: Mapping[str, Mapping[str, Any]]) -> Any:
 def settings_of(config: Config) -> dict[str, Any]:
     """What decides a trial: everything but how many there are and where they go."""
     aside = {"ways", "tasks", "seeds", "first", "protocol", "out"} | ({"margin"} if config.margin is None else set())
+    aside |= set() if config.samples else {"caution", "samples"}
     return {**{n: v for n, v in asdict(config).items() if n not in aside}, "tasks": config.tasks}
 
 

@@ -49,6 +49,11 @@ class Config:
     """Steps acted before planning again."""
     last: float = 0.5
     """How much more than another the last step looked ahead counts, from 0 to 1."""
+    caution: float = 0.0
+    """How much it counts against a plan that the model is not sure of its cost: weight of the standard deviation among
+    sampled futures; of planners that draw whole plans."""
+    samples: int = 0
+    """Sampled futures by which that is judged, at least 2; 0 plans by the central one."""
     steps: int = 30
     """Steps to act."""
     seed: int = 2**31 + 2
@@ -75,7 +80,7 @@ def main(argv: list[str]) -> int:
     from nextstate.imagination import Futures, policy_named, reach
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
     from nextstate.models.folders import folder_of
-    from nextstate.planning import goal_from
+    from nextstate.planning import check_caution, goal_from
     from nextstate.policies import Planned
     from nextstate.policies.loading import planner_by
     from nextstate.provenance import provenance
@@ -94,6 +99,7 @@ def main(argv: list[str]) -> int:
         config.goal, model.spec.modalities, readout, seen_by(name, model, instant), said_to(name, model, instant)
     )
     config, reserve = settled(config, goal)
+    check_caution(config.planner, config.caution, config.samples)
     actor = Planned(
         model,
         planner_by(config.planner, folder_of(name), **settings_of(config), **reserve),
@@ -103,6 +109,8 @@ def main(argv: list[str]) -> int:
         config.every,
         stride=config.block,
         last=config.last,
+        caution=config.caution,
+        samples=config.samples,
         seed=config.seed,
     )
     done = act(world, actor, instant, config.steps)

@@ -12,7 +12,7 @@ from nextstate.planning.costs import (
 )
 from nextstate.planning.goals import goal_from
 from nextstate.planning.guide import Guide
-from nextstate.planning.planners import PLANNERS, Planner, make_planner
+from nextstate.planning.planners import PLANNERS, Planner, check_caution, make_planner
 from nextstate.planning.problem import Cost, Future, Plan, Problem
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "StateDistance",
     "Sum",
     "TimeToGo",
+    "check_caution",
     "goal_belief",
     "goal_from",
     "make_planner",

@@ -42,6 +42,19 @@ PLANNERS: dict[str, type[Any]] = {
 }
 
 
+CAUTIOUS = ("shooting", "cem", "icem", "mppi", "gradient", "categorical")
+"""Planners that judge whole plans, so that a plan whose cost is not sure can count less."""
+
+
+def check_caution(planner: str, caution: float, samples: int) -> None:
+    """Raises `PlanningError` where sampled futures are asked of a planner that does not look at them."""
+    if (caution or samples) and planner not in CAUTIOUS:
+        raise PlanningError(
+            f"planner {planner} imagines one future of each plan, so caution and samples mean nothing to it; use one "
+            f"of {', '.join(CAUTIOUS)}."
+        )
+
+
 def make_planner(name: str, **settings: Any) -> Planner:
     """A planner by name; raises `UnknownNameError`, or `PlanningError` for settings that it lacks or does not have."""
     if name not in PLANNERS:
@@ -64,5 +77,6 @@ __all__ = [
     "Reminded",
     "Shooting",
     "TreeSearch",
+    "check_caution",
     "make_planner",
 ]
