@@ -14,7 +14,7 @@ from nextstate.errors import PlanningError, StateError, UnknownNameError
 from nextstate.evaluation.oracle import Oracle
 from nextstate.evaluation.readout import Readout
 from nextstate.models.folders import SHIPPED
-from nextstate.planning import Cost, Future, goal_from, make_planner
+from nextstate.planning import Cost, Future, SeenDistance, goal_from, make_planner
 from nextstate.policies import Actor, Memory, Planned
 from nextstate.worlds import World, make_world
 
@@ -106,6 +106,21 @@ def test_planning_closed_loop_gets_there(model: str) -> None:
         Planned(mind, make_planner("icem"), goal).confidence  # noqa: B018
     actor.reset()
     assert actor.found is None
+
+
+def test_a_goal_of_another_world_is_refused_and_one_of_this_scene_is_not() -> None:
+    world, other = make_world("push"), make_world("spill")
+    eye = find_model("push", world)
+    world.reset(seed=11)
+    now = {name: torch.from_numpy(values)[None] for name, values in world.observe().items()}
+    other.reset(seed=11)
+    strange = {"rgb": torch.from_numpy(other.observe(["rgb"])["rgb"].copy())[None]}
+    with pytest.raises(PlanningError, match="another world"):
+        SeenDistance.of(eye, strange, now)
+    policy = world.explore(np.random.default_rng(0))
+    for _ in range(25):
+        world.advance_action(policy(world))
+    SeenDistance.of(eye, {"rgb": torch.from_numpy(world.observe(["rgb"])["rgb"].copy())[None]}, now)
 
 
 def test_plans_know_how_much_of_the_way_they_make() -> None:
