@@ -168,6 +168,21 @@ def test_command_writes_a_clip_and_tells_the_events(tmp_path: Path, capsys: pyte
     assert Image.open(out).n_frames == 5  # type: ignore[attr-defined]
 
 
+def test_an_instant_that_was_kept_is_come_back_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, told = tmp_path / "instant.snapshot", []
+    arguments = ["imagine", "--world", "push", "--horizon", "4", "--out", str(tmp_path / "clip.webp")]
+    begun = ["--seed", str(SEED), "--step", "12", "--before", "explore:3"]
+    for how in ([*begun, "--keep", str(kept)], ["--snapshot", str(kept)]):
+        assert main([*arguments, *how, "--actions", "explore:1"]) == 0
+        told.append(json.loads((tmp_path / "clip.webp.json").read_text())["event_seconds"])
+    assert told[0] == told[1]
+    assert main([*arguments, "--world", "spill", "--snapshot", str(kept)]) == 2
+    assert "given to 'spill'" in capsys.readouterr().err
+    kept.write_bytes(kept.read_bytes()[:99])
+    assert main([*arguments, "--snapshot", str(kept)]) == 2
+    assert main([*arguments, "--snapshot", str(tmp_path / "none")]) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nextstate.imagination import Futures, Instant
     from nextstate.imagination.saying import Told
     from nextstate.models.director import Director
-    from nextstate.worlds import World
+    from nextstate.worlds import Snapshot, World
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Config:
     """Control steps (0.1 s each) from the start of the episode to the instant of the what-if."""
     before: str = "zero"
     """What is done until then: zero, explore:SEED or skill:NAME."""
+    snapshot: Path | None = None
+    """An instant that was kept with --keep, instead of --seed, --step and --before; a model then has no history."""
+    keep: Path | None = None
+    """Where to keep the instant of the what-if, to come back to it."""
     horizon: int = 20
     """Steps to foresee."""
     modalities: tuple[str, ...] = ("rgb",)
@@ -63,7 +67,7 @@ def main(argv: list[str]) -> int:
 
     from nextstate.commands.find import find_model, model_size
     from nextstate.data.storage import write_bytes, write_json
-    from nextstate.imagination import compare, plan, policy_named, reach
+    from nextstate.imagination import compare, plan, policy_named, reach, resume
     from nextstate.imagination.clip import check_format, draw_clip, encode_clip
     from nextstate.imagination.saying import compare_said
     from nextstate.worlds import make_world
@@ -72,10 +76,15 @@ def main(argv: list[str]) -> int:
     kind = check_format(config.out)
     world = make_world(config.world, size=config.size or model_size(config.model))
     model = find_model(config.model, world)
-    world.reset(seed=config.seed)
-    before = policy_named(world, config.before, config.seed)
-    instant = reach(world, config.seed, config.step, before, model.spec.context)
+    if config.snapshot is not None:
+        instant = resume(world, _read(config.snapshot))
+    else:
+        world.reset(seed=config.seed)
+        before = policy_named(world, config.before, config.seed)
+        instant = reach(world, config.seed, config.step, before, model.spec.context)
     assert instant.snapshot is not None
+    if config.keep is not None:
+        write_bytes(config.keep, instant.snapshot.to_bytes())
     wanted = [name for name in model.spec.modalities if name in world.modalities]
     futures: Futures | None = None
     names: list[str] = []
@@ -112,6 +121,17 @@ def main(argv: list[str]) -> int:
     write_json(config.out.with_name(config.out.name + ".json"), record)
     print(f"{config.out}: {clip.shape[2]}x{clip.shape[1]} pixels, {config.out.stat().st_size / 1e6:.2f} MB")
     return 0
+
+
+def _read(path: Path) -> Snapshot:
+    """A snapshot that was kept; raises `SnapshotError` for a file that is missing or damaged."""
+    from nextstate.errors import SnapshotError
+    from nextstate.worlds import Snapshot
+
+    try:
+        return Snapshot.from_bytes(path.read_bytes())
+    except OSError as error:
+        raise SnapshotError(f"{path} cannot be read ({error.strerror}); keep one with --keep.") from error
 
 
 def _check(config: Config) -> None:

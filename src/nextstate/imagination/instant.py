@@ -62,3 +62,14 @@ def reach(world: World, seed: int, step: int, policy: Policy | None = None, cont
             del states[0], actions[0]
     stacked = {name: np.stack([state[name] for state in states]) for name in states[0]}
     return Instant(stacked, np.reshape(actions, (-1, world.action_size)).astype(np.float32), world.snapshot())
+
+
+def resume(world: World, snapshot: Snapshot) -> Instant:
+    """The instant of a snapshot; nothing is known of what came before, so there is no history.
+
+    Raises:
+        SnapshotError: for a snapshot of another world, or of another version of it.
+    """
+    world.restore(snapshot)
+    states = {name: values[None] for name, values in world.observe().items()}
+    return Instant(states, np.zeros((0, world.action_size), np.float32), snapshot)
