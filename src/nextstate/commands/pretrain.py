@@ -274,7 +274,7 @@ def validation_set(config: Config, cache: Cache, spec: WorldModelSpec) -> Valida
     try:
         windows = Windows(cache, max(length, config.context + 1), "validation", 0, list(spec.modalities))
     except DatasetError as error:
-        print(f"no validation: {error}")
+        print(f"no validation, so nobody watches for collapse or deafness to actions: {error}")
         return None
     climate = Windows(cache, 1, "train", 0, list(spec.modalities)).batch(0, CLIMATE)
     kind = ValidationSet if cache.action_size else SilentSet
