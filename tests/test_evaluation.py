@@ -44,6 +44,10 @@ SMALL: dict[str, Any] = {
 }
 
 
+ROUNDED = 1e-5
+"""Where a processor multiplies in half precision, readouts round the same picture by the batch that it is in."""
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -245,7 +249,7 @@ def test_a_deaf_model_is_found_out(suite: Suite, readout: Readout, tmp_path: Pat
     found, showcase = evaluate(CopyLast(oracle.spec), suite, readout, shown=1)
     metrics = found.metrics
     assert list(metrics["nce"]) == ["0.5", "1.0", "2.0"]
-    assert metrics["nce"]["1.0"] == pytest.approx(1) and metrics["slope"]["1.0"] == pytest.approx(0)
+    assert metrics["nce"]["1.0"] == pytest.approx(1, rel=ROUNDED) and metrics["slope"]["1.0"] == pytest.approx(0)
     assert metrics["retrieval_at_6"]["1.0"] == pytest.approx(1 / 6, abs=0.1)
     assert metrics["actions_heard"] == metrics["last_action_gradient"] == metrics["delta_psnr"] == 0
     assert set(metrics["flips"]) == set(suite.world.events)
@@ -272,7 +276,7 @@ def test_an_attentive_model_is_heard(suite: Suite, readout: Readout) -> None:
     assert metrics["groups"]["body"]["nce"]["1.0"] == pytest.approx(0, abs=1e-6)
     assert metrics["contact_f1"]["1.0"] == 1 or math.isnan(metrics["contact_f1"]["1.0"])
     deaf = evaluate(ActionBlind(oracle), suite, readout, shown=0)[0].metrics
-    assert deaf["nce"]["1.0"] == pytest.approx(1) and deaf["actions_heard"] == 0
+    assert deaf["nce"]["1.0"] == pytest.approx(1, rel=ROUNDED) and deaf["actions_heard"] == 0
 
 
 def test_a_readout_is_kept_and_the_same_from_disk(suite: Suite, readout: Readout, cache: Path) -> None:
@@ -334,7 +338,7 @@ def test_the_command_prints_and_saves(
     assert command.main(arguments) == 0
     saved = json.loads(out.read_text())
     assert {"command", "commit", "date", "machine", "model", "train_seconds", "metrics", "baselines"} <= set(saved)
-    assert saved["model"] == "copy-last" and saved["metrics"]["nce"]["2.0"] == pytest.approx(1)
+    assert saved["model"] == "copy-last" and saved["metrics"]["nce"]["2.0"] == pytest.approx(1, rel=ROUNDED)
     assert out.with_suffix(".npz").exists() and out.with_suffix(".config.json").exists()
     printed = capsys.readouterr().out
     assert "NCE 1.0 s" in printed and "oracle" in printed and "blind" in printed

@@ -184,7 +184,7 @@ def test_a_director_acts_on_what_is_seen_as_on_what_is_imagined(model: StateMode
     director, worlds = for_model(model), [make_world("push", 64) for _ in range(2)]
     tasks = make_instructed(worlds[0], 2, 1)
     tasks = [replace(task, instruction=text) for task, text in zip(tasks, SAYINGS, strict=False)]
-    together = follow_together(worlds, Directors(model, director, tasks), tasks, 4, 2)
+    together = follow_together(worlds, Directors(model, director, tasks, 2), tasks, 4, 2)
     ends = [world.outcome() for world in worlds]
     for task, came, end in zip(tasks, together, ends, strict=True):
         actor = Looking(model, directing_by(model, director, task.instruction, 2), 2)
