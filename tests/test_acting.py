@@ -126,6 +126,10 @@ def test_the_command_compares_goes_on_and_refuses_other_settings(
     options += ["--goal", "view", "--out", str(out)]
     assert main([*options, "--ways", "still", "replay"]) == 0
     assert main([*options, "--ways", "still", "replay", "model"]) == 0
+    assert main([*options, "--ways", "replay", "cloned", "--tasks", "1", "--out", str(tmp_path / "more.json")]) == 0
+    assert main([*options, "--ways", "replay", "--tasks", "1", "--out", str(tmp_path / "more.json")]) == 0
+    (tmp_path / "more.json").unlink()
+    (tmp_path / "more.jsonl").unlink()
     ways = json.loads(out.read_text())["ways"]
     assert ways["still"]["strict"]["rate"] == 0 and ways["replay"]["strict"]["rate"] == 1
     assert ways["model"]["strict"]["trials"] == 2 and ways["model"]["milliseconds"] > 0

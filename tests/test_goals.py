@@ -123,7 +123,7 @@ def test_a_goal_of_another_world_is_refused_and_one_of_this_scene_is_not() -> No
     SeenDistance.of(eye, {"rgb": torch.from_numpy(world.observe(["rgb"])["rgb"].copy())[None]}, now)
 
 
-def test_plans_know_how_much_of_the_way_they_make() -> None:
+def test_plans_know_how_much_of_the_way_they_make(readout: Readout) -> None:
     world = make_world("push")
     world.reset(seed=11)
     mind = Oracle(world)
@@ -135,6 +135,11 @@ def test_plans_know_how_much_of_the_way_they_make() -> None:
         actor.select_action(world.observe(), world.snapshot())
         sure.append(actor.confidence)
     assert 1 >= sure[0] > 0.9 > sure[1] > sure[2] >= 0 and sure[2] < 0.1, sure
+    here = Planned(
+        mind, make_planner("icem", candidates=8, rounds=1), goal_from(["not contact"], world.state_spec, readout), 4
+    )
+    here.select_action(world.observe(), world.snapshot())
+    assert here.confidence == 1, "who is there already has no way to go"
 
 
 def test_an_instruction_is_a_goal_where_somebody_can_say_what_it_leads_to(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from nextstate.acting.notes import Notes, median
 from nextstate.acting.tasks import Task, make_tasks
 from nextstate.acting.trials import attempt
 from nextstate.acting.ways import WAYS, Tools
+from nextstate.errors import SettingsError
 from nextstate.worlds import World
 
 
@@ -25,6 +26,7 @@ def contest(
     show: Callable[[int, int], None],
     label: Callable[[str], str] = str,
     solved: bool = False,
+    weights: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     """Lets each way act on each task, and notes what came of it; what is noted already is not done again.
 
@@ -33,7 +35,15 @@ def contest(
         show: told how many of how many trials are done.
         label: under which name the trials of a way are noted.
         solved: whether tasks that are solved at their start count too.
+        weights: way -> by which weights its trials are told from others, see `marks`.
+
+    Raises:
+        SettingsError: for a way that has trials with other weights.
     """
+    weights = weights or {}
+    for way, own in weights.items():
+        if any(r["way"] == label(way) and r.get("weights", own) != own for r in notes.found.values()):
+            raise SettingsError(f"{notes.path} holds trials of {way} with other weights; give another --out.")
     wanted = [(label(way), seed, number) for way in ways for seed in seeds for number in range(tasks)]
     done = sum(key in notes.found for key in wanted)
     for seed in seeds:
@@ -47,6 +57,7 @@ def contest(
                 task = made[number]
                 trial = attempt(world, WAYS[way](tools, task), task, steps)
                 surprise = round(float(np.mean(trial.surprises)), 5) if trial.surprises else None
-                notes.add(key, {**trial.to_dict(), "seconds": median(trial.seconds), "surprise": surprise})
+                row = {**trial.to_dict(), "seconds": median(trial.seconds), "surprise": surprise}
+                notes.add(key, {**row, "weights": weights[way]} if way in weights else row)
                 done += 1
                 show(done, len(wanted))

@@ -99,16 +99,39 @@ def main(argv: list[str]) -> int:
     name = config.model or config.world
     world = make_world(config.world, size=model_size(name))
     tools = make_tools(config, find_model(name, world), world)
-    weights = marks(folder_of(name), tools.heads)
-    notes = Notes(config.out.with_suffix(".jsonl"), {**settings_of(config), "weights": weights})
+    folder = folder_of(name)
+    notes = Notes(config.out.with_suffix(".jsonl"), {**settings_of(config), "weights": marks(folder)})
+    weights = {way: marks(folder, needed_by(way, config)) for way in config.ways}
     seeds = range(config.first, config.first + config.seeds)
     if config.protocol != "published":
         with bar("acting", "trials") as progress:
-            contest(world, tools, config.ways, notes, config.tasks, seeds, config.steps, config.ahead, progress)
+            contest(
+                world,
+                tools,
+                config.ways,
+                notes,
+                config.tasks,
+                seeds,
+                config.steps,
+                config.ahead,
+                progress,
+                weights=weights,
+            )
     if config.protocol != "strict":
         with bar("acting as published", "trials") as progress:
             contest(
-                world, tools, config.ways, notes, config.tasks, seeds, config.steps, config.ahead, progress, LOOSE, True
+                world,
+                tools,
+                config.ways,
+                notes,
+                config.tasks,
+                seeds,
+                config.steps,
+                config.ahead,
+                progress,
+                LOOSE,
+                True,
+                weights,
             )
     rows = {way: row_of(notes, way, config.protocol, seeds) for way in config.ways}
     found = {"settings": settings_of(config), "ways": rows}
@@ -144,7 +167,7 @@ def row_of(notes: Notes, way: str, protocol: str, seeds: Collection[int] | None 
 
 def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     """What the ways of the configuration are made of; raises `CheckpointError` for heads that are missing."""
-    from nextstate.acting.ways import NEEDS, PLANS, Tools
+    from nextstate.acting.ways import Tools
     from nextstate.evaluation.oracle import Oracle
     from nextstate.models.folders import folder_of
     from nextstate.planning import check_caution
@@ -153,9 +176,7 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
     from nextstate.worlds import make_world
 
     check_caution(config.planner, config.caution, config.samples)
-    needed = {head for way in config.ways for head in NEEDS.get(way, ())}
-    if config.goal in LEADS and set(PLANS) & set(config.ways):
-        needed.add(LEADS[config.goal])
+    needed = {head for way in config.ways for head in needed_by(way, config)}
     folder = folder_of(config.model or config.world)
     margin = {} if config.margin is None else {"margin": config.margin}
     return Tools(
@@ -179,6 +200,14 @@ def make_tools(config: Config, model: WorldModel, world: World) -> Tools:
         config.every,
         world.goal_of_body,
     )
+
+
+def needed_by(way: str, config: Config) -> set[str]:
+    """Heads that a way needs, that which leads its plans among them."""
+    from nextstate.acting.ways import NEEDS, PLANS
+
+    leads = {LEADS[config.goal]} if config.goal in LEADS and way in PLANS else set()
+    return {*NEEDS.get(way, ()), *leads}
 
 
 def gap(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def planned(config: Config) -> tuple[dict[str, Budget], dict[str, int]]:
     asked: dict[str, Any] = {"seed": config.seed, "preset": config.preset, "minutes": config.minutes}
     asked |= {"snapshots": config.snapshots, "worlds": sorted(config.worlds)}
     kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if kept and any(kept.get(name) != value for name, value in asked.items()):
+    if kept and any(kept.get(name, value) != value for name, value in asked.items()):
         raise SettingsError(f"{config.out} holds a demo with other options; give the same, or another --out.")
     paces = {world: Pace(*numbers) for world, numbers in kept.get("paces", {}).items()}
     episodes: dict[str, int] = dict(kept.get("episodes", {}))

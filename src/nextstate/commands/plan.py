@@ -208,7 +208,7 @@ def check(config: Config) -> None:
 
 
 HOPELESS = 0.05
-"""Share of the first cost that is to be saved by the best of all plans, or the goal is called out of reach."""
+"""Share of what was left that the best of all plans has to save, or the goal is called out of reach."""
 
 KEPT = ("actions", "outcomes", "events", "costs", "expected", "seconds", "confidence", "thoughts")
 """What is noted of an episode, apart from states."""

@@ -109,7 +109,7 @@ def run(argv: list[str]) -> int:
     settle_threads()
     began = time.monotonic()
     # Before hours are spent: what cannot be followed, and ways that two would share a name of.
-    for acting in actings(config):
+    for acting in actings(config) if config.tasks else ():
         follow.check(acting)
     called = [way.partition("=")[0] for way in (*config.vlas, *config.vlms, *config.guessing, *cloner(config))]
     if twice := sorted({name for name in called if called.count(name) > 1}):

@@ -281,6 +281,9 @@ def fulfilled(cache: Cache, dataset: Path, episodes: np.ndarray, skills: Sequenc
         first = int(cache.starts[episode])
         last = first + min(steps, int(cache.lengths[episode]) - 1)
         outcomes = np.asarray(cache.arrays["outcome"][first : last + 1])
+        if last == first:  # Nothing came of it.
+            found.append(False)
+            continue
         happened = np.asarray(cache.arrays["events"][first + 1 : last + 1], bool)
         factors = facts.get(int(cache.episodes[episode]), {})
         course = Course.of(world, outcomes[0], outcomes[1:], happened, factors)

@@ -22,6 +22,10 @@ DOUBTED = 0.04
 until it counts half as much."""
 
 
+SETTLED = 1e-6
+"""Cost at which a goal is reached for good."""
+
+
 class Planned:
     """Model predictive control: plans anew every few steps, from where the last plan left off.
 
@@ -97,7 +101,9 @@ class Planned:
             now = self.belief.map(lambda tensor: tensor[:, None])
             end = self.model.imagine(self.belief, self.found.actions).steps([self.found.actions.shape[1] - 1])
             before, after = (float(self.cost(Future(self.model, self.belief, b, one))[0, 0]) for b in (now, end))
-        return min(max((before - after) / max(before, 1e-9), 0.0), 1.0)
+        if after <= SETTLED:
+            return 1.0
+        return min(max((before - after) / max(before, SETTLED), 0.0), 1.0)
 
     @property
     def thoughts(self) -> Sequence[ThoughtTree]:

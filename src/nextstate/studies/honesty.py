@@ -22,7 +22,7 @@ from nextstate.acting.notes import Notes, summary
 from nextstate.acting.shifts import SHIFTS, shifted
 from nextstate.acting.tasks import Task, make_tasks
 from nextstate.acting.ways import Tools, aim
-from nextstate.errors import StateError
+from nextstate.errors import SettingsError, StateError
 from nextstate.evaluation.bootstrap import mean
 from nextstate.evaluation.ranking import agreement_of_order, misjudged
 from nextstate.models.protocol import WorldModel
@@ -194,6 +194,8 @@ def _of_plans(design: Design, rows: Sequence[Mapping[str, Any]]) -> dict[str, An
 
 def _of_policies(design: Design, notes: Notes) -> dict[str, Any]:
     rows = {name: _rows(design, notes, f"policy {name}") for name in POLICIES}
+    if not any("broke" not in row for kept in rows.values() for row in kept):
+        raise SettingsError("no policy could act in any task: the world broke in all of them.")
     broke = {(row["seed"], row["task"]) for kept in rows.values() for row in kept if "broke" in row}
     rows = {n: [row for row in kept if (row["seed"], row["task"]) not in broke] for n, kept in rows.items()}
     inside, outside = (np.array([[row[n] for row in kept] for kept in rows.values()]) for n in ("inside", "outside"))

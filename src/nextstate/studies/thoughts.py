@@ -167,7 +167,7 @@ def solve(world: World, puzzle: Puzzle, actor: Planned, scene: int, budget: int)
         "steps": steps,
         "ended": died,
         "decisions": len(spent),
-        "imagined": round(float(np.mean(spent))),
+        "imagined": round(float(np.mean(spent))) if spent else 0,
         "seconds": median(seconds),
     }
 

@@ -38,6 +38,11 @@ class Guard:
         """Whether nothing looks wrong now, so that a checkpoint made now is a good one."""
         return self._high == 0
 
+    @property
+    def shaken(self) -> bool:
+        """Whether the loss has been high for so long that it is more than a hard batch or two."""
+        return self._high >= max(self.patience // 3, 1)
+
     def check(self, step: int, parts: Mapping[str, float], gradient: float, cause: Callable[[], str]) -> bool:
         """Looks at a step that was made.
 

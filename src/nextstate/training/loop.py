@@ -352,10 +352,10 @@ class Trainer:
             )
 
     def _finish(self) -> None:
-        if not self.guard.calm:
+        if self.guard.shaken:
             raise DivergenceError(
-                f"the loss was exploding when training ended at step {self.step}, so no model is made of it; the "
-                f"checkpoint before is in {self.run.checkpoints}. Train with a lower rate, or for longer."
+                f"the loss was exploding when training ended at step {self.step}, so no model is made of it; the last "
+                f"good checkpoint, if there was time for one, is in {self.run.checkpoints}. Train with a lower --lr."
             )
         aside = time.perf_counter()
         self._validate()
