@@ -44,7 +44,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-ROUNDED = 1e-5
+ROUNDED = 1e-4
 """Where a processor multiplies in half precision, readouts round the same picture by the batch that it is in."""
 
 
