@@ -54,8 +54,7 @@ rgba=".7 .2 .75 1"/></body>"""
 
 def crowd(document: str, factors: Mapping[str, float]) -> str:
     """A scene with one more thing, as far as can be from all others."""
-    across = {n: f"{n[:-2]}_y" for n in factors if n.endswith("_x")}
-    there = [np.array([factors[x], factors[y]]) for x, y in across.items() if y in factors]
+    there = [np.array([v, factors[f"{n[:-2]}_y"]]) for n, v in factors.items() if n.endswith("_x")]
     spots = np.stack(np.meshgrid(np.linspace(-0.3, 0.3, 13), np.linspace(-0.3, 0.3, 13)), axis=-1).reshape(-1, 2)
     x, y = max(spots, key=lambda spot: min(float(np.linalg.norm(spot - other)) for other in there))
     return document.replace("</worldbody>", CROWD.format(x=x, y=y) + "</worldbody>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,36 +103,15 @@ def main(argv: list[str]) -> int:
     notes = Notes(config.out.with_suffix(".jsonl"), {**settings_of(config), "weights": marks(folder)})
     weights = {way: marks(folder, needed_by(way, config)) for way in config.ways}
     seeds = range(config.first, config.first + config.seeds)
+    protocols: list[tuple[str, Callable[[str], str], bool]] = []
     if config.protocol != "published":
-        with bar("acting", "trials") as progress:
-            contest(
-                world,
-                tools,
-                config.ways,
-                notes,
-                config.tasks,
-                seeds,
-                config.steps,
-                config.ahead,
-                progress,
-                weights=weights,
-            )
+        protocols.append(("acting", str, False))
     if config.protocol != "strict":
-        with bar("acting as published", "trials") as progress:
-            contest(
-                world,
-                tools,
-                config.ways,
-                notes,
-                config.tasks,
-                seeds,
-                config.steps,
-                config.ahead,
-                progress,
-                LOOSE,
-                True,
-                weights,
-            )
+        protocols.append(("acting as published", LOOSE, True))
+    counts = (config.tasks, seeds, config.steps, config.ahead)
+    for title, label, solved in protocols:
+        with bar(title, "trials") as progress:
+            contest(world, tools, config.ways, notes, *counts, progress, label, solved, weights)
     rows = {way: row_of(notes, way, config.protocol, seeds) for way in config.ways}
     found = {"settings": settings_of(config), "ways": rows}
     if {"model", "oracle"} <= set(rows) and config.protocol != "published":

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from nextstate.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Config:
@@ -52,6 +54,8 @@ def main(argv: list[str]) -> int:
     import tyro
 
     config = tyro.cli(Config, prog="nextstate record", args=argv)
+    if config.workers < 0:
+        raise SettingsError(f"--workers {config.workers}: give a whole number above 0, or 0 for all cores.")
     from nextstate.commands.progress import bar
     from nextstate.data import open_cache
     from nextstate.data.recording import Plan, record
@@ -76,7 +80,7 @@ def main(argv: list[str]) -> int:
         how = "" if config.practise_by == "planner" else f" {config.practise_by} {checksum(folder / Guide.file())}"
         plan = replace(plan, practised=read_config(folder)["checksum"] + how)
     with bar(f"recording {config.world}", "episodes") as progress:
-        info = record(plan, config.out, config.episodes, max(config.workers, 0) or None, progress, practice)
+        info = record(plan, config.out, config.episodes, config.workers or None, progress, practice)
     if config.cache:
         with bar("building the training cache", "files") as progress:
             open_cache(config.out, workers=config.workers or None, progress=progress)
